@@ -1,0 +1,2 @@
+//! A program of Hubbub.
+fn main() {}
