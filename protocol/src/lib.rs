@@ -1,1 +1,19 @@
-//! A crate of Hubbub.
+#![doc = include_str!("../README.md")]
+
+pub mod emoji;
+pub mod error;
+pub mod event;
+pub mod fields;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod message;
+pub mod op;
+pub mod permissions;
+pub mod ports;
+pub mod push;
+pub mod rest;
+pub mod room;
+pub mod shard;
+pub mod text;
+pub mod time;

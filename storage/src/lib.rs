@@ -1,1 +1,18 @@
-//! A crate of Hubbub.
+#![doc = include_str!("../README.md")]
+
+pub mod append;
+pub mod effect;
+pub mod error;
+pub mod facts;
+pub mod log;
+pub mod meta;
+
+pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
+pub use effect::Effect;
+pub use error::{Aftermath, ErrorChain, StoreError};
+pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};
+pub use meta::MetaStore;
+
+/// A store that keeps both the log and the facts, in one database.
+pub trait Store: LogStore + MetaStore {}
+impl<T: LogStore + MetaStore> Store for T {}
