@@ -1,0 +1,136 @@
+//! One client's connection: joined by a conversation, then read by a task and written by whoever has something.
+//!
+//! # Invariants
+//! - Frames never interleave: every write holds the link's lock until the frame is out.
+//! - What arrived during the conversation and is not an answer stays in `inbox` for the reader.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::scratch;
+use crate::ws::{self, Inbox, client_frame, handshake};
+
+/// Longest wait for one answer while joining; a connect storm queues behind itself.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// The mask of every client frame. A mask protects proxies from chosen bytes; here it only has to cost what it costs.
+const MASK: [u8; 4] = [0x3C, 0x5A, 0x96, 0xE1];
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: TcpStream,
+    writing: Mutex<()>,
+}
+
+impl Link {
+    /// Connects and upgrades. The inbox holds what the server said at once.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        path: &str,
+        subprotocol: Option<&str>,
+    ) -> Result<(Self, Inbox)> {
+        let mut stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
+        stream.set_nodelay(true)?;
+        let upgrade = timeout(ANSWER_MAX, handshake::ask(&mut stream, path, subprotocol));
+        let rest = upgrade
+            .await
+            .context("the upgrade was not answered in time")??;
+        let mut inbox = Inbox::default();
+        inbox.absorb(&rest);
+        let writing = Mutex::new(());
+        Ok((Self { stream, writing }, inbox))
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) async fn send(&self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        let frame = client_frame(opcode, payload, MASK);
+        let mut rest = &frame[..];
+        let _one_at_a_time = self.writing.lock().await;
+        while !rest.is_empty() {
+            match self.stream.try_write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.stream.writable().await?
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends `request` and waits for the reply to `id`; frames before it are dropped.
+    pub(crate) async fn request(&self, inbox: &mut Inbox, id: u32, request: &str) -> Result<Value> {
+        self.send(ws::TEXT, request.as_bytes()).await?;
+        self.heard(inbox, |frame| frame["re"] == id).await
+    }
+
+    /// Waits for the first frame that `is_it`; those before it are dropped.
+    pub(crate) async fn heard(
+        &self,
+        inbox: &mut Inbox,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        timeout(ANSWER_MAX, async {
+            loop {
+                let frame: Value = serde_json::from_slice(&self.next_text(inbox).await?)?;
+                if let Some(error) = frame.get("error") {
+                    bail!("the server refused: {error}");
+                }
+                if is_it(&frame) {
+                    return Ok(frame);
+                }
+            }
+        })
+        .await
+        .context("no answer in time")?
+    }
+
+    async fn next_text(&self, inbox: &mut Inbox) -> Result<bytes::BytesMut> {
+        loop {
+            match inbox.next()? {
+                Some((ws::TEXT, text)) => return Ok(text),
+                Some((ws::CLOSE, reason)) => bail!("the server closed: {}", close_reason(&reason)),
+                Some((ws::PING, payload)) => self.send(ws::PONG, &payload).await?,
+                Some(_) => {}
+                None => {
+                    self.stream.readable().await?;
+                    scratch::read(&self.stream, |fresh| inbox.absorb(fresh))?;
+                }
+            }
+        }
+    }
+}
+
+/// Code and text of a close frame's payload.
+pub(crate) fn close_reason(payload: &[u8]) -> String {
+    match payload {
+        [high, low, text @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            format!("{code} {}", String::from_utf8_lossy(text))
+        }
+        _ => "without a code".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_frame_tells_its_code() {
+        assert_eq!(close_reason(&[0x0F, 0xA8, b'x']), "4008 x");
+        assert_eq!(close_reason(&[]), "without a code");
+    }
+}

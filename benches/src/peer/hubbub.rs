@@ -1,0 +1,185 @@
+//! A Hubbub node as a peer: the `hubbub` binary with an empty data directory of its own, spoken to as
+//! `docs/protocol.md` says and not otherwise.
+//!
+//! # Invariants
+//! - Every client asks for everything a client gets by default: the pushes nobody needs here are part of the price.
+//! - Texts are durable before anything is delivered; no switch of the node is touched but registration and rate
+//!   limits, which one machine playing a thousand people would run into at once.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::accounts::Accounts;
+use super::rest::{Rest, string};
+use super::{Acknowledgement, Peer};
+use crate::link::Link;
+use crate::parallel::in_parallel;
+use crate::server::{Server, free_port};
+use crate::ws::Inbox;
+
+/// REST calls at once while preparing.
+const CALLS_AT_ONCE: usize = 8;
+
+const SUBPROTOCOL: &str = "hubbub.v1.json";
+
+/// Ids of the requests made while joining, above every message's number.
+const IDENTIFY: u32 = u32::MAX - 1;
+const SUBSCRIBE: u32 = u32::MAX - 2;
+
+#[derive(Debug)]
+pub(crate) struct HubbubPeer {
+    server: Server,
+    address: SocketAddr,
+    rest: Rest,
+    accounts: Accounts,
+    community: OnceCell<String>,
+    /// Removed when the peer is dropped, after the node has ended.
+    _data: TempDir,
+}
+
+impl HubbubPeer {
+    pub(crate) async fn start(binary: &Path) -> Result<Self> {
+        let data = TempDir::with_prefix("hubbub-bench-")?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        ensure!(
+            address != admin,
+            "the same free port was found twice: run again"
+        );
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--data-dir").arg(data.path());
+        command.args(["--listen", &address.to_string()]);
+        command.args(["--admin-listen", &admin.to_string()]);
+        command.args(["--registration", "open", "--rate-limits", "off"]);
+        let server = Server::start(Self::NAME, command).await?;
+        let rest = Rest::new(address)?;
+        Ok(Self {
+            server,
+            address,
+            accounts: Accounts::new(rest.clone()),
+            rest,
+            community: OnceCell::new(),
+            _data: data,
+        })
+    }
+
+    async fn community(&self) -> Result<String> {
+        let make = || async {
+            let token = self.accounts.token(0).await?;
+            let body = json!({"name": "bench", "public": true});
+            let made = self
+                .rest
+                .call(Method::POST, "/communities", Some(&token), Some(&body))
+                .await?;
+            string(&made, "id")
+        };
+        self.community.get_or_try_init(make).await.cloned()
+    }
+}
+
+impl Peer for HubbubPeer {
+    const NAME: &'static str = "hubbub";
+    const ACKNOWLEDGEMENT: Acknowledgement = Acknowledgement::Reply;
+    // No benchmark sends so many messages that this id is one of theirs.
+    const HEARTBEAT: Option<&'static str> = Some(r#"{"id":4294967295,"op":"heartbeat"}"#);
+
+    fn pids(&self) -> Vec<u32> {
+        vec![self.server.pid()]
+    }
+
+    async fn prepare(&self, rooms: usize, clients: usize) -> Result<Vec<String>> {
+        let new = self.accounts.grow(clients).await?;
+        let community = self.community().await?;
+        // The first account made the community and so is in it.
+        let first = new.start.max(1);
+        let mut tokens = Vec::with_capacity(new.len());
+        for account in first..new.end {
+            tokens.push(self.accounts.token(account).await?);
+        }
+        in_parallel(tokens.len(), CALLS_AT_ONCE, |index| {
+            let (rest, token) = (self.rest.clone(), tokens[index].clone());
+            let path = format!("/communities/{community}/members/@me");
+            async move { rest.call(Method::PUT, &path, Some(&token), None).await }
+        })
+        .await
+        .context("joining the community")?;
+        let owner = self.accounts.token(0).await?;
+        in_parallel(rooms, CALLS_AT_ONCE, |_| {
+            let (rest, owner) = (self.rest.clone(), owner.clone());
+            let path = format!("/communities/{community}/rooms");
+            let name = format!("bench-{}", Uuid::new_v4().simple());
+            async move {
+                let body = json!({"name": &name[..24], "kind": "text"});
+                string(
+                    &rest
+                        .call(Method::POST, &path, Some(&owner), Some(&body))
+                        .await?,
+                    "id",
+                )
+            }
+        })
+        .await
+        .context("making the rooms")
+    }
+
+    async fn join(&self, client: usize, room: &str) -> Result<(Link, Inbox)> {
+        let token = self.accounts.token(client).await?;
+        let (link, mut inbox) = Link::open(self.address, "/v1/ws", Some(SUBPROTOCOL)).await?;
+        link.heard(&mut inbox, |frame| frame["ev"] == "hello")
+            .await?;
+        let identify = json!({"id": IDENTIFY, "op": "identify", "token": token, "device": "bench"});
+        link.request(&mut inbox, IDENTIFY, &identify.to_string())
+            .await?;
+        let subscribe = json!({"id": SUBSCRIBE, "op": "subscribe", "room": room});
+        link.request(&mut inbox, SUBSCRIBE, &subscribe.to_string())
+            .await?;
+        Ok((link, inbox))
+    }
+
+    fn say(id: u32, room: &str, key: Uuid, text: &str) -> String {
+        format!(r#"{{"id":{id},"op":"send","room":"{room}","key":"{key}","text":"{text}"}}"#)
+    }
+
+    async fn stop(&self) -> Result<()> {
+        self.server.stop().await
+    }
+}
+
+/// Where cargo puts the node: beside this program.
+pub(crate) fn default_binary() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program")?;
+    Ok(own.with_file_name("hubbub"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_is_the_documented_request() {
+        let said = HubbubPeer::say(
+            7,
+            "0AXS751X00W7C",
+            Uuid::nil(),
+            &crate::scan::text_of(7, 120),
+        );
+        let request: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(
+            (&request["op"], &request["id"]),
+            (&json!("send"), &json!(7))
+        );
+        assert_eq!(request["text"].as_str().map(str::len), Some(120));
+        let heartbeat: serde_json::Value =
+            serde_json::from_str(HubbubPeer::HEARTBEAT.expect("a node wants one")).expect("JSON");
+        assert_eq!(heartbeat["op"], "heartbeat");
+        assert_eq!(heartbeat["id"], u32::MAX);
+    }
+}

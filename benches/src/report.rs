@@ -1,0 +1,251 @@
+//! All that this program says: tables of Markdown, or JSON lines with `--json`, on standard output.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the program's output module"
+)]
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::compare::Summary;
+use crate::gather::GatherReport;
+use crate::import::ImportReport;
+use crate::load::RunReport;
+
+/// Says `line` on standard error, where it disturbs no table.
+pub(crate) fn note(line: &str) {
+    eprintln!("{line}");
+}
+
+/// One JSON line, marked by what it is.
+pub(crate) fn json(kind: &str, value: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_value(value)?;
+    line["kind"] = kind.into();
+    println!("{line}");
+    Ok(())
+}
+
+const RUN_HEAD: [&str; 11] = [
+    "case",
+    "run",
+    "peer",
+    "us/delivery",
+    "deliveries/s",
+    "p50 / p99 ms",
+    "ack p50 ms",
+    "RSS MiB",
+    "lost",
+    "doubled/unordered/diverged",
+    "other faults",
+];
+
+pub(crate) fn run_head() {
+    print!("{}", head(&RUN_HEAD));
+}
+
+pub(crate) fn run_row(report: &RunReport) {
+    print!("{}", row(&run_cells(report)));
+}
+
+fn run_cells(report: &RunReport) -> [String; 11] {
+    let verdict = &report.verdict;
+    let faults = &verdict.faults;
+    [
+        report.case.to_owned(),
+        report.run.to_string(),
+        report.peer.to_owned(),
+        format!("{:.1}", report.cpu_us_per_delivery),
+        format!("{:.0}", report.deliveries_per_s),
+        format!(
+            "{:.1} / {:.1}",
+            report.delivery.p50_ms, report.delivery.p99_ms
+        ),
+        format!("{:.1}", report.ack.p50_ms),
+        mib(report.server_rss_kib as f64),
+        verdict.lost.to_string(),
+        format!(
+            "{}/{}/{}",
+            faults.doubled, faults.out_of_order, verdict.diverged_rooms
+        ),
+        other_faults(report),
+    ]
+}
+
+/// The faults that nearly never happen, by name.
+fn other_faults(report: &RunReport) -> String {
+    let verdict = &report.verdict;
+    let counts = [
+        ("holes", verdict.faults.holes),
+        ("strays", verdict.faults.strays),
+        ("gaps", verdict.faults.gaps),
+        ("refused", verdict.refused),
+        ("unanswered", verdict.unanswered),
+        ("closed", verdict.closed),
+        ("unsent", report.unsent),
+    ];
+    let found = counts.iter().filter(|(_, count)| *count > 0);
+    let found: Vec<String> = found
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    if found.is_empty() {
+        return "none".to_owned();
+    }
+    found.join(", ")
+}
+
+pub(crate) fn summaries(summaries: &[Summary]) {
+    let cells: Vec<_> = summaries.iter().map(summary_cells).collect();
+    print!("\n{}", head(&SUMMARY_HEAD));
+    for cells in cells {
+        print!("{}", row(&cells));
+    }
+}
+
+const SUMMARY_HEAD: [&str; 8] = [
+    "case",
+    "peer",
+    "us/delivery min / median / max",
+    "times floor",
+    "p50 / p99 ms",
+    "ack p50 ms",
+    "RSS MiB",
+    "clean runs",
+];
+
+fn summary_cells(summary: &Summary) -> [String; 8] {
+    [
+        summary.case.to_owned(),
+        summary.peer.to_owned(),
+        format!(
+            "{:.1} / {:.1} / {:.1}",
+            summary.cpu_us_min, summary.cpu_us_median, summary.cpu_us_max
+        ),
+        summary
+            .times_floor
+            .map_or_else(|| "-".to_owned(), |times| format!("{times:.2}")),
+        format!(
+            "{:.1} / {:.1}",
+            summary.delivery_p50_ms, summary.delivery_p99_ms
+        ),
+        format!("{:.1}", summary.ack_p50_ms),
+        mib(summary.rss_kib),
+        format!("{} of {}", summary.clean_runs, summary.runs),
+    ]
+}
+
+pub(crate) fn gathering(report: &GatherReport) {
+    let names = [
+        "peer",
+        "connections",
+        "joined in s",
+        "join p50 / p99 ms",
+        "us/join",
+        "RSS KiB start / prepared / joined",
+        "KiB/connection",
+        "beyond preparing",
+        "idle CPU %",
+        "closed",
+    ];
+    print!("{}", head(&names));
+    let cells = [
+        report.peer.to_owned(),
+        report.connections.to_string(),
+        format!("{:.2}", report.joined_s),
+        format!("{:.1} / {:.1}", report.join.p50_ms, report.join.p99_ms),
+        format!("{:.0}", report.cpu_us_per_join),
+        format!(
+            "{} / {} / {}",
+            report.rss_start_kib, report.rss_prepared_kib, report.rss_joined_kib
+        ),
+        format!("{:.1}", report.rss_kib_per_connection),
+        format!("{:.1}", report.rss_kib_per_connection_beyond_preparing),
+        format!("{:.1}", report.idle_cpu_percent),
+        report.closed.to_string(),
+    ];
+    print!("{}", row(&cells));
+}
+
+pub(crate) fn import(report: &ImportReport) {
+    let names = [
+        "file",
+        "rows",
+        "s",
+        "rows/s",
+        "us/row",
+        "RSS MiB at 25 / 50 / 75 / 100 %",
+        "RSS max MiB",
+        "stored MiB",
+    ];
+    print!("{}", head(&names));
+    let quarters = [
+        report.rss_kib_at_25_percent,
+        report.rss_kib_at_50_percent,
+        report.rss_kib_at_75_percent,
+        report.rss_kib_at_end,
+    ];
+    let cells = [
+        report.file.clone(),
+        report.rows.to_string(),
+        format!("{:.2}", report.wall_s),
+        format!("{:.0}", report.rows_per_s),
+        format!("{:.1}", report.cpu_us_per_row),
+        quarters.map(|kib| mib(kib as f64)).join(" / "),
+        mib(report.rss_kib_max as f64),
+        mib(report.stored_bytes as f64 / 1_024.0),
+    ];
+    print!("{}", row(&cells));
+}
+
+fn mib(kib: f64) -> String {
+    format!("{:.1}", kib / 1_024.0)
+}
+
+/// The first two lines of a Markdown table, whose rows can then follow one by one.
+fn head(names: &[&str]) -> String {
+    let rule: Vec<String> = names.iter().map(|name| "-".repeat(name.len())).collect();
+    row(names) + &row(&rule)
+}
+
+fn row(cells: &[impl AsRef<str>]) -> String {
+    let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{self, tests::report};
+
+    #[test]
+    fn every_row_has_the_columns_of_its_head() {
+        let head = head(&RUN_HEAD);
+        let bars = |line: &str| line.matches('|').count();
+        let row = row(&run_cells(&report("floor", 12.34, 0)));
+        assert!(head.lines().all(|line| bars(line) == 12), "{head}");
+        assert_eq!(bars(&row), 12);
+        assert!(
+            row.starts_with("| fan5k | 1 | floor | 12.3 | 5000 |"),
+            "{row}"
+        );
+    }
+
+    #[test]
+    fn rare_faults_are_named() {
+        let mut faulty = report("hubbub", 1.0, 0);
+        assert_eq!(other_faults(&faulty), "none");
+        faulty.verdict.closed = 3;
+        faulty.unsent = 1;
+        assert_eq!(other_faults(&faulty), "3 closed, 1 unsent");
+    }
+
+    #[test]
+    fn a_summary_without_a_floor_shows_no_ratio() {
+        let summaries = compare::summarise(&[report("hubbub", 14.0, 0)]);
+        let cells = summary_cells(&summaries[0]);
+        assert_eq!(cells[2], "14.0 / 14.0 / 14.0");
+        assert_eq!(cells[3], "-");
+        assert_eq!(cells[7], "1 of 1");
+    }
+}
