@@ -192,8 +192,7 @@ fn main() -> Result<()> {
             if json {
                 return report::json("import", &report);
             }
-            report::import(&report);
-            Ok(())
+            report::import(&report)
         }
     }
 }
@@ -219,14 +218,13 @@ async fn run_compare(args: CompareArgs) -> Result<()> {
         window: Duration::from_secs(args.window),
     };
     if !args.json {
-        report::run_head();
+        report::run_head()?;
     }
     let show = |run: &load::RunReport| {
         if args.json {
             return report::json("run", run);
         }
-        report::run_row(run);
-        Ok(())
+        report::run_row(run)
     };
     let reports = peers.compare(&args.cases, args.runs, timing, show).await?;
     peers.stop().await?;
@@ -236,8 +234,7 @@ async fn run_compare(args: CompareArgs) -> Result<()> {
             .iter()
             .try_for_each(|summary| report::json("summary", summary));
     }
-    report::summaries(&summaries);
-    Ok(())
+    report::summaries(&summaries)
 }
 
 async fn run_gather(connections: usize, hold: Duration, args: GatherArgs) -> Result<()> {
@@ -260,8 +257,7 @@ async fn run_gather(connections: usize, hold: Duration, args: GatherArgs) -> Res
     if args.json {
         return report::json("gather", &report);
     }
-    report::gathering(&report);
-    Ok(())
+    report::gathering(&report)
 }
 
 async fn gather_and_stop<P: Peer>(peer: P, gathering: Gathering) -> Result<gather::GatherReport> {

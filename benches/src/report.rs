@@ -1,12 +1,8 @@
 //! All that this program says: tables of Markdown, or JSON lines with `--json`, on standard output.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the program's output module"
-)]
+use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::compare::Summary;
@@ -16,15 +12,23 @@ use crate::load::RunReport;
 
 /// Says `line` on standard error, where it disturbs no table.
 pub(crate) fn note(line: &str) {
-    eprintln!("{line}");
+    // Whoever started the program may have closed this stream; there is nobody else to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn say(text: &str) -> Result<()> {
+    let mut output = io::stdout().lock();
+    let written = output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush());
+    written.context("writing to standard output")
 }
 
 /// One JSON line, marked by what it is.
 pub(crate) fn json(kind: &str, value: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_value(value)?;
     line["kind"] = kind.into();
-    println!("{line}");
-    Ok(())
+    say(&format!("{line}\n"))
 }
 
 const RUN_HEAD: [&str; 11] = [
@@ -41,12 +45,12 @@ const RUN_HEAD: [&str; 11] = [
     "other faults",
 ];
 
-pub(crate) fn run_head() {
-    print!("{}", head(&RUN_HEAD));
+pub(crate) fn run_head() -> Result<()> {
+    say(&head(&RUN_HEAD))
 }
 
-pub(crate) fn run_row(report: &RunReport) {
-    print!("{}", row(&run_cells(report)));
+pub(crate) fn run_row(report: &RunReport) -> Result<()> {
+    say(&row(&run_cells(report)))
 }
 
 fn run_cells(report: &RunReport) -> [String; 11] {
@@ -95,12 +99,16 @@ fn other_faults(report: &RunReport) -> String {
     found.join(", ")
 }
 
-pub(crate) fn summaries(summaries: &[Summary]) {
-    let cells: Vec<_> = summaries.iter().map(summary_cells).collect();
-    print!("\n{}", head(&SUMMARY_HEAD));
-    for cells in cells {
-        print!("{}", row(&cells));
-    }
+pub(crate) fn summaries(summaries: &[Summary]) -> Result<()> {
+    let rows: String = summaries
+        .iter()
+        .map(|summary| row(&summary_cells(summary)))
+        .collect();
+    say(&format!(
+        "
+{}{rows}",
+        head(&SUMMARY_HEAD)
+    ))
 }
 
 const SUMMARY_HEAD: [&str; 8] = [
@@ -135,7 +143,7 @@ fn summary_cells(summary: &Summary) -> [String; 8] {
     ]
 }
 
-pub(crate) fn gathering(report: &GatherReport) {
+pub(crate) fn gathering(report: &GatherReport) -> Result<()> {
     let names = [
         "peer",
         "connections",
@@ -148,7 +156,6 @@ pub(crate) fn gathering(report: &GatherReport) {
         "idle CPU %",
         "closed",
     ];
-    print!("{}", head(&names));
     let cells = [
         report.peer.to_owned(),
         report.connections.to_string(),
@@ -164,10 +171,10 @@ pub(crate) fn gathering(report: &GatherReport) {
         format!("{:.1}", report.idle_cpu_percent),
         report.closed.to_string(),
     ];
-    print!("{}", row(&cells));
+    say(&(head(&names) + &row(&cells)))
 }
 
-pub(crate) fn import(report: &ImportReport) {
+pub(crate) fn import(report: &ImportReport) -> Result<()> {
     let names = [
         "file",
         "rows",
@@ -178,7 +185,6 @@ pub(crate) fn import(report: &ImportReport) {
         "RSS max MiB",
         "stored MiB",
     ];
-    print!("{}", head(&names));
     let quarters = [
         report.rss_kib_at_25_percent,
         report.rss_kib_at_50_percent,
@@ -195,7 +201,7 @@ pub(crate) fn import(report: &ImportReport) {
         mib(report.rss_kib_max as f64),
         mib(report.stored_bytes as f64 / 1_024.0),
     ];
-    print!("{}", row(&cells));
+    say(&(head(&names) + &row(&cells)))
 }
 
 fn mib(kib: f64) -> String {
