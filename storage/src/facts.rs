@@ -140,3 +140,16 @@ pub struct Invite {
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+/// What a client session needs to go on after its node is gone: written behind, about once a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeState {
+    /// The client session's raw id (not the signed-in device's).
+    pub session: u64,
+    /// Whose.
+    pub user: UserId,
+    /// Subscriptions and modes, in a form of the session's own.
+    pub state: Vec<u8>,
+    /// When it was written.
+    pub saved_at: Timestamp,
+}

@@ -13,7 +13,7 @@ use hubbub_protocol::{
 use crate::{
     effect::{Effect, ImportKind},
     error::StoreError,
-    facts::{Community, Invite, Member, Room, Session, User},
+    facts::{Community, Invite, Member, ResumeState, Room, Session, User},
 };
 
 /// Accounts, communities and all that is not in a log. Reads fail with [`StoreError::Read`], writes
@@ -145,6 +145,13 @@ pub trait MetaStore: Send + Sync + Debug {
         user: UserId,
         rooms: &[RoomId],
     ) -> Result<HashMap<RoomId, u64>, StoreError>;
+
+    /// Keeps what sessions need to resume, each in place of what was kept for it before.
+    async fn put_resume_states(&self, states: &[ResumeState]) -> Result<(), StoreError>;
+    /// What was kept for a session.
+    async fn resume_state(&self, session: u64) -> Result<Option<ResumeState>, StoreError>;
+    /// Forgets what was written before `before`; returns how many.
+    async fn forget_resume_states(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// What names of an archive became: those of `exts` that are known.
     async fn imported(
