@@ -89,7 +89,7 @@ pub(crate) async fn serve(listen: SocketAddr) -> Result<()> {
 
 async fn serve_client(mut stream: TcpStream, rooms: &Rooms) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut early = handshake::answer(&mut stream).await?;
+    let mut early = handshake::answer(&mut stream, None).await?;
     let member = Rc::new(Member::new(stream));
     let mut inbox = Inbox::default();
     let mut heard = inbox.drain(&mut early, |opcode, payload| {

@@ -111,6 +111,7 @@ fn silence(rooms: usize, members_per_room: usize) -> Schedule {
     let timing = Timing {
         warm_up: Duration::ZERO,
         window: Duration::ZERO,
+        drain: Duration::ZERO,
     };
     Schedule::new(case, timing, Instant::now())
 }

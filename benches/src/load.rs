@@ -26,9 +26,6 @@ const JOINING_AT_ONCE: usize = 32;
 /// From the last join to the first message.
 const LEAD: Duration = Duration::from_millis(500);
 
-/// Longest wait for deliveries still under way when the last message has been sent.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
-
 /// Silence after everything has arrived, in which a double would still be noticed.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -85,7 +82,8 @@ pub(crate) async fn run<P: Peer>(
     let after = sample(peer.as_ref(), &crowd)?;
     let server_rss_kib = procfs::rss_kib(&peer.pids())?;
     let sent = pace.await??;
-    drain(&crowd, (sent.len() * case.members_per_room) as u64).await;
+    let expected = (sent.len() * case.members_per_room) as u64;
+    drain(&crowd, expected, timing.drain).await;
     let (ledgers, recorder) = crowd.finish().await?;
     let answers = P::ACKNOWLEDGEMENT == Acknowledgement::Reply;
     let verdict = ledger::judge(
@@ -124,9 +122,9 @@ fn sample(peer: &impl Peer, crowd: &Crowd) -> Result<Sample> {
     })
 }
 
-async fn drain(crowd: &Crowd, expected: u64) {
+async fn drain(crowd: &Crowd, expected: u64, longest: Duration) {
     let begun = Instant::now();
-    while crowd.delivered() < expected && begun.elapsed() < DRAIN_MAX {
+    while crowd.delivered() < expected && begun.elapsed() < longest {
         sleep(Duration::from_millis(20)).await;
     }
     sleep(SETTLE).await;

@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` tells the method and the figures. Every measured server is a process of its own; this program
 //! only makes the load and keeps the books, on one thread.
 
+mod cli;
 mod compare;
 mod crowd;
 mod floor;
@@ -23,153 +24,24 @@ mod scratch;
 mod server;
 mod ws;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
+use self::cli::{Cli, Command, CompareArgs, FloorMode, GatherArgs, PeerName};
 use self::compare::{Peers, summarise};
 use self::gather::{Gathering, gather};
 use self::peer::Peer;
 use self::peer::floor::FloorPeer;
-use self::peer::hubbub::{HubbubPeer, default_binary};
-use self::schedule::{CASES, Case, Timing};
+use self::peer::hubbub::HubbubPeer;
+use self::schedule::Timing;
 
-/// Measures a Hubbub node beside a floor program, with a ledger of what every client saw.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve as the floor: a bare WebSocket broadcast, nothing stored
-    Floor {
-        #[arg(long, default_value = "127.0.0.1:21000")]
-        listen: SocketAddr,
-        /// How frames reach the sockets
-        #[arg(long, value_enum, default_value_t = FloorMode::Direct)]
-        mode: FloorMode,
-    },
-    /// Run cases on several servers in turn and compare their medians
-    Compare(CompareArgs),
-    /// Hold many silent connections and measure memory per connection
-    Idle {
-        #[arg(long, default_value_t = 10_000)]
-        connections: usize,
-        /// Seconds to hold them before memory is read
-        #[arg(long, default_value_t = 10)]
-        hold: u64,
-        #[command(flatten)]
-        gather: GatherArgs,
-    },
-    /// Let many clients connect at once and measure CPU time per join
-    Connect {
-        #[arg(long, default_value_t = 2_000)]
-        connections: usize,
-        #[command(flatten)]
-        gather: GatherArgs,
-    },
-    /// Time a bulk import into a stopped node and watch its memory
-    Import {
-        /// JSON lines, plain or .gz
-        #[arg(long)]
-        file: PathBuf,
-        #[command(flatten)]
-        node: NodeArgs,
-        /// Print a JSON line instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FloorMode {
-    /// The broadcaster writes to each socket
-    Direct,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PeerName {
-    Floor,
-    Hubbub,
-}
-
-#[derive(Debug, Args)]
-struct NodeArgs {
-    /// The node's program [default: `hubbub` beside this program]
-    #[arg(long, value_name = "PATH")]
-    hubbub: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct CompareArgs {
-    /// Of fan5k, fan20k, small, hot
-    #[arg(long, value_delimiter = ',', default_value = "fan5k,fan20k,small", value_parser = case_named)]
-    cases: Vec<Case>,
-    #[arg(long, default_value_t = 3)]
-    runs: u32,
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "floor,hubbub"
-    )]
-    peers: Vec<PeerName>,
-    /// Seconds measured
-    #[arg(long, default_value_t = 6)]
-    window: u64,
-    /// Seconds of the same load before
-    #[arg(long, default_value_t = 2)]
-    warm_up: u64,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON lines instead of tables
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct GatherArgs {
-    #[arg(long, value_enum)]
-    peer: PeerName,
-    #[arg(long, default_value_t = 100)]
-    per_room: usize,
-    /// Clients joining at the same time
-    #[arg(long, default_value_t = 100)]
-    at_once: usize,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print a JSON line instead of a table
-    #[arg(long)]
-    json: bool,
-}
-
-impl NodeArgs {
-    fn binary(&self) -> Result<PathBuf> {
-        let path = self.hubbub.clone().map_or_else(default_binary, Ok)?;
-        ensure!(
-            path.is_file(),
-            "there is no node at {}: build it, or name it by --hubbub",
-            path.display()
-        );
-        Ok(path)
-    }
-}
-
-fn case_named(name: &str) -> Result<Case, String> {
-    Case::named(name).ok_or_else(|| {
-        let names = CASES.map(|case| case.name).join(", ");
-        format!("the cases are {names}")
-    })
-}
+/// Longest wait for deliveries still under way when the last message of a run has been sent.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
     match Cli::parse().command {
@@ -216,6 +88,7 @@ async fn run_compare(args: CompareArgs) -> Result<()> {
     let timing = Timing {
         warm_up: Duration::from_secs(args.warm_up),
         window: Duration::from_secs(args.window),
+        drain: DRAIN_MAX,
     };
     if !args.json {
         report::run_head()?;
@@ -265,24 +138,4 @@ async fn gather_and_stop<P: Peer>(peer: P, gathering: Gathering) -> Result<gathe
     let report = gather(&peer, gathering).await?;
     peer.stop().await?;
     Ok(report)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound_and_knows_its_cases() {
-        Cli::command().debug_assert();
-        let parse =
-            |cases: &str| Cli::try_parse_from(["hubbub-benches", "compare", "--cases", cases]);
-        let Command::Compare(args) = parse("hot,small").expect("known cases").command else {
-            panic!("another command was understood");
-        };
-        assert_eq!(args.cases.len(), 2);
-        let refusal = parse("fan9").expect_err("no such case").to_string();
-        assert!(refusal.contains("fan5k, fan20k, small, hot"), "{refusal}");
-    }
 }

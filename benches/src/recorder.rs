@@ -105,6 +105,7 @@ mod tests {
         let timing = Timing {
             warm_up: Duration::from_secs(1),
             window: Duration::from_secs(1),
+            drain: Duration::ZERO,
         };
         let case = Case::named("fan5k").expect("a known case");
         let schedule = Schedule::new(case, timing, Instant::now());
@@ -126,6 +127,7 @@ mod tests {
         let timing = Timing {
             warm_up: Duration::ZERO,
             window: Duration::from_secs(2),
+            drain: Duration::ZERO,
         };
         let case = Case::named("fan5k").expect("a known case");
         let schedule = Schedule::new(case, timing, Instant::now());

@@ -59,11 +59,13 @@ impl Case {
     }
 }
 
-/// How long a run warms up and is then measured.
+/// How long a run warms up, is then measured, and drains.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
+    /// Longest wait for what is still under way when the last message has been sent.
+    pub(crate) drain: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -128,6 +130,7 @@ mod tests {
         let timing = Timing {
             warm_up: Duration::from_secs(2),
             window: Duration::from_secs(6),
+            drain: Duration::ZERO,
         };
         let case = Case::named(name).expect("a known case");
         Schedule::new(case, timing, Instant::now())

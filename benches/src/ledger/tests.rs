@@ -17,6 +17,7 @@ fn schedule() -> Schedule {
     let timing = Timing {
         warm_up: Duration::ZERO,
         window: Duration::from_secs(1),
+        drain: Duration::ZERO,
     };
     Schedule::new(case, timing, Instant::now())
 }

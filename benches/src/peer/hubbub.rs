@@ -59,7 +59,11 @@ impl HubbubPeer {
         command.args(["--listen", &address.to_string()]);
         command.args(["--admin-listen", &admin.to_string()]);
         command.args(["--registration", "open", "--rate-limits", "off"]);
-        let server = Server::start(Self::NAME, command).await?;
+        Self::at(Server::start(Self::NAME, command).await?, address, data)
+    }
+
+    /// The peer of a node that is up.
+    fn at(server: Server, address: SocketAddr, data: TempDir) -> Result<Self> {
         let rest = Rest::new(address)?;
         Ok(Self {
             server,
@@ -160,26 +164,4 @@ pub(crate) fn default_binary() -> Result<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_send_is_the_documented_request() {
-        let said = HubbubPeer::say(
-            7,
-            "0AXS751X00W7C",
-            Uuid::nil(),
-            &crate::scan::text_of(7, 120),
-        );
-        let request: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-        assert_eq!(
-            (&request["op"], &request["id"]),
-            (&json!("send"), &json!(7))
-        );
-        assert_eq!(request["text"].as_str().map(str::len), Some(120));
-        let heartbeat: serde_json::Value =
-            serde_json::from_str(HubbubPeer::HEARTBEAT.expect("a node wants one")).expect("JSON");
-        assert_eq!(heartbeat["op"], "heartbeat");
-        assert_eq!(heartbeat["id"], u32::MAX);
-    }
-}
+mod tests;

@@ -21,9 +21,7 @@ pub(crate) async fn ask(
     subprotocol: Option<&str>,
 ) -> Result<BytesMut> {
     let host = stream.peer_addr()?;
-    let wish = subprotocol
-        .map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"))
-        .unwrap_or_default();
+    let wish = protocol_line(subprotocol);
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {NONCE}\r\n{wish}\r\n"
@@ -46,8 +44,8 @@ pub(crate) async fn ask(
     Ok(rest)
 }
 
-/// Answers a client's [`ask`] and returns the bytes that came behind the request.
-pub(crate) async fn answer(stream: &mut TcpStream) -> Result<BytesMut> {
+/// Answers a client's [`ask`], takes up `subprotocol`, and returns the bytes that came behind the request.
+pub(crate) async fn answer(stream: &mut TcpStream, subprotocol: Option<&str>) -> Result<BytesMut> {
     let (head, rest) = read_head(stream).await?;
     if header(&head, "sec-websocket-key") != Some(NONCE) {
         stream
@@ -55,12 +53,19 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> Result<BytesMut> {
             .await?;
         bail!("the floor takes only its own clients");
     }
+    let taken = protocol_line(subprotocol);
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
+         Sec-WebSocket-Accept: {ACCEPT}\r\n{taken}\r\n"
     );
     stream.write_all(answer.as_bytes()).await?;
     Ok(rest)
+}
+
+fn protocol_line(subprotocol: Option<&str>) -> String {
+    subprotocol.map_or_else(String::new, |name| {
+        format!("Sec-WebSocket-Protocol: {name}\r\n")
+    })
 }
 
 async fn read_head(stream: &mut TcpStream) -> Result<(String, BytesMut)> {
@@ -106,7 +111,9 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a client");
-            answer(&mut stream).await.expect("our own client is taken");
+            answer(&mut stream, None)
+                .await
+                .expect("our own client is taken");
             stream.write_all(b"early").await.expect("written");
             stream
         });
@@ -126,7 +133,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a client");
-            answer(&mut stream).await.is_err()
+            answer(&mut stream, None).await.is_err()
         });
         let mut client = TcpStream::connect(address).await.expect("listening");
         client

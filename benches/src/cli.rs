@@ -1,0 +1,161 @@
+//! The command line: what can be measured, and with which settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::peer::hubbub::default_binary;
+use crate::schedule::{CASES, Case};
+
+/// Measures a Hubbub node beside a floor program, with a ledger of what every client saw.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve as the floor: a bare WebSocket broadcast, nothing stored
+    Floor {
+        #[arg(long, default_value = "127.0.0.1:21000")]
+        listen: SocketAddr,
+        /// How frames reach the sockets
+        #[arg(long, value_enum, default_value_t = FloorMode::Direct)]
+        mode: FloorMode,
+    },
+    /// Run cases on several servers in turn and compare their medians
+    Compare(CompareArgs),
+    /// Hold many silent connections and measure memory per connection
+    Idle {
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+        /// Seconds to hold them before memory is read
+        #[arg(long, default_value_t = 10)]
+        hold: u64,
+        #[command(flatten)]
+        gather: GatherArgs,
+    },
+    /// Let many clients connect at once and measure CPU time per join
+    Connect {
+        #[arg(long, default_value_t = 2_000)]
+        connections: usize,
+        #[command(flatten)]
+        gather: GatherArgs,
+    },
+    /// Time a bulk import into a stopped node and watch its memory
+    Import {
+        /// JSON lines, plain or .gz
+        #[arg(long)]
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print a JSON line instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FloorMode {
+    /// The broadcaster writes to each socket
+    Direct,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PeerName {
+    Floor,
+    Hubbub,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The node's program [default: `hubbub` beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) hubbub: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Of fan5k, fan20k, small, hot
+    #[arg(long, value_delimiter = ',', default_value = "fan5k,fan20k,small", value_parser = case_named)]
+    pub(crate) cases: Vec<Case>,
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: u32,
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "floor,hubbub"
+    )]
+    pub(crate) peers: Vec<PeerName>,
+    /// Seconds measured
+    #[arg(long, default_value_t = 6)]
+    pub(crate) window: u64,
+    /// Seconds of the same load before
+    #[arg(long, default_value_t = 2)]
+    pub(crate) warm_up: u64,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Print JSON lines instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatherArgs {
+    #[arg(long, value_enum)]
+    pub(crate) peer: PeerName,
+    #[arg(long, default_value_t = 100)]
+    pub(crate) per_room: usize,
+    /// Clients joining at the same time
+    #[arg(long, default_value_t = 100)]
+    pub(crate) at_once: usize,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Print a JSON line instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl NodeArgs {
+    pub(crate) fn binary(&self) -> Result<PathBuf> {
+        let path = self.hubbub.clone().map_or_else(default_binary, Ok)?;
+        ensure!(
+            path.is_file(),
+            "there is no node at {}: build it, or name it by --hubbub",
+            path.display()
+        );
+        Ok(path)
+    }
+}
+
+fn case_named(name: &str) -> Result<Case, String> {
+    Case::named(name).ok_or_else(|| {
+        let names = CASES.map(|case| case.name).join(", ");
+        format!("the cases are {names}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_knows_its_cases() {
+        Cli::command().debug_assert();
+        let parse =
+            |cases: &str| Cli::try_parse_from(["hubbub-benches", "compare", "--cases", cases]);
+        let Command::Compare(args) = parse("hot,small").expect("known cases").command else {
+            panic!("another command was understood");
+        };
+        assert_eq!(args.cases.len(), 2);
+        let refusal = parse("fan9").expect_err("no such case").to_string();
+        assert!(refusal.contains("fan5k, fan20k, small, hot"), "{refusal}");
+    }
+}
