@@ -5,12 +5,14 @@ pub mod effect;
 pub mod error;
 pub mod facts;
 pub mod log;
+pub mod mem;
 pub mod meta;
 
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
 pub use effect::Effect;
 pub use error::{Aftermath, ErrorChain, StoreError};
 pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};
+pub use mem::MemStore;
 pub use meta::MetaStore;
 
 /// A store that keeps both the log and the facts, in one database.
