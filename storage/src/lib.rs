@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod append;
+pub mod conformance;
 pub mod effect;
 pub mod error;
 pub mod facts;

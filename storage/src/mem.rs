@@ -19,6 +19,7 @@ mod faults;
 mod log;
 mod meta;
 mod rooms;
+mod shards;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -35,7 +36,7 @@ pub struct MemStore {
 
 #[derive(Debug, Default)]
 struct State {
-    log: log::Log,
+    log: shards::Log,
     facts: facts::Facts,
 }
 

@@ -1,4 +1,4 @@
-//! The store in memory, and what it can be made to do wrong.
+//! The store in memory: it keeps what every store promises, and does wrong what it is asked to.
 
 use std::sync::Arc;
 
@@ -11,8 +11,14 @@ use hubbub_protocol::{
 };
 use hubbub_storage::{
     Activation, Aftermath, AppendBatch, AppendOutcome, LogStore, MemStore, MetaStore, NewEvent,
-    ShardAppend, mem::AppendFault,
+    ShardAppend, Store, mem::AppendFault,
 };
+
+async fn fresh() -> (Arc<dyn Store>, ()) {
+    (Arc::new(MemStore::new()), ())
+}
+
+hubbub_storage::conformance_tests!(fresh);
 
 const SHARD: ShardId = ShardId(3);
 const ROOM: RoomId = RoomId::from_raw(5);
