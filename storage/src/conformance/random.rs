@@ -40,7 +40,7 @@ fn event(dice: &mut Dice, head: u64) -> EventBody {
         2 => deletes(target),
         3 => {
             let whom = [None, Some(ADA), Some(BOB)];
-            purges(pick(dice, &whom), target.0, target.0 + dice.roll(4))
+            purges(pick(dice, &whom), target.0, target.0 + dice.roll(30))
         }
         4 | 5 => reacts(target, pick(dice, &EMOJI)),
         6 => unreacts(target, pick(dice, &EMOJI)),
