@@ -13,6 +13,10 @@ use hubbub_protocol::{
     ids::{RoomId, Seq},
 };
 
+/// Replayed events that may wait for one connection: four rooms that are as far behind as they may
+/// be, about 1.6 MB.
+pub const REPLAY_QUEUE_MAX: usize = 4_096;
+
 /// One client's connection.
 pub trait Connection: Send + Sync + Debug {
     /// Answers request `re` and frees its place among the requests in flight. Always queued: the
@@ -27,6 +31,12 @@ pub trait Connection: Send + Sync + Debug {
     /// `gap` for all that was left out goes ahead of the room's next event, or as soon as the queue
     /// has room again.
     fn event(&self, room: RoomId, seq: Seq, frame: &Arc<Frame>);
+
+    /// Pushes an event that a `subscribe` or `resume` replays. Such events do not count against the
+    /// bounds of live ones; [`REPLAY_QUEUE_MAX`] of them may wait, and more become a `gap`.
+    fn replay(&self, room: RoomId, seq: Seq, frame: &Arc<Frame>) {
+        self.event(room, seq, frame);
+    }
 
     /// Pushes something that nobody misses when it is dropped.
     fn ephemeral(&self, frame: &Arc<Frame>);

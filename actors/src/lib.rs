@@ -1,1 +1,22 @@
-//! A crate of Hubbub.
+#![doc = include_str!("../README.md")]
+
+pub mod answer;
+pub mod caller;
+pub mod connection;
+pub mod context;
+pub mod directory;
+pub mod hub;
+pub mod lane;
+pub mod markers;
+pub mod people;
+pub mod relay;
+pub mod room;
+pub mod session;
+pub mod shard;
+pub mod slots;
+pub mod user;
+
+pub use caller::Caller;
+pub use connection::Connection;
+pub use context::{HubConfig, Ports};
+pub use hub::{Hub, HubStatus};

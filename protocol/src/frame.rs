@@ -146,6 +146,12 @@ impl Frame {
         }
     }
 
+    /// The JSON payload, sharing the frame's memory.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.json.slice(self.header_bytes..)
+    }
+
     /// The JSON payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

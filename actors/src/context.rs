@@ -1,0 +1,187 @@
+//! What every actor of a node shares: the store, the ports, the lanes, and the directories of what
+//! is active.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hubbub_protocol::{
+    ids::{RoomId, Seq, TsidGenerator},
+    ports::{Clock, Placement},
+    shard::ShardId,
+    time::Timestamp,
+};
+use hubbub_storage::Store;
+use parking_lot::{Mutex, RwLock};
+use ractor::ActorCell;
+
+use crate::{
+    directory::Directory,
+    lane::Lane,
+    markers::Markers,
+    relay::Follower,
+    session::{SessionSlots, SessionTokens, saved::Unsaved},
+    slots::Slots,
+    user::UserSlots,
+};
+
+/// What the outside world gives the actors.
+#[derive(Clone)]
+pub struct Ports {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Which node orders which shard.
+    pub placement: Arc<dyn Placement>,
+    /// Makes and opens resume tokens.
+    pub tokens: Arc<dyn SessionTokens>,
+    /// Makes ids.
+    pub ids: Arc<TsidGenerator>,
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports")
+            .field("placement", &self.placement)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the actors of a node are set.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// How long a room nobody follows stays in memory after its last message.
+    pub passivate_after: Duration,
+    /// How long a session waits for its client to come back before only its saved state is left.
+    pub detached_for: Duration,
+    /// How often read markers and resume states are written behind. A crash forgets at most so much
+    /// of them; it never forgets a message.
+    pub write_behind_every: Duration,
+    /// How long after the last device has gone a user is shown as offline.
+    pub offline_after: Duration,
+    /// Lanes that append side by side; 1 for a store with one writer.
+    pub lanes: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            passivate_after: Duration::from_secs(600),
+            detached_for: Duration::from_secs(120),
+            write_behind_every: Duration::from_millis(500),
+            offline_after: Duration::from_secs(30),
+            lanes: 1,
+        }
+    }
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Events handed to connections.
+    pub delivered: AtomicU64,
+    /// Sessions begun.
+    pub sessions_begun: AtomicU64,
+    /// Sessions taken up again.
+    pub sessions_resumed: AtomicU64,
+    /// Actors that ended by a panic or an error.
+    pub actors_failed: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a count.
+    pub fn add(count: &AtomicU64, more: u64) {
+        count.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// Followers of one room whose relay died, and the seq they have got to.
+pub type Orphans = (RoomId, Seq, Vec<Box<Follower>>);
+
+/// Shared by every actor of the node.
+pub struct Context {
+    /// The log and the facts.
+    pub store: Arc<dyn Store>,
+    /// The outside world.
+    pub ports: Ports,
+    /// The settings.
+    pub config: HubConfig,
+    /// The appenders.
+    pub lanes: Vec<Lane>,
+    /// Active rooms and relays.
+    pub slots: Slots,
+    /// Active users.
+    pub users: UserSlots,
+    /// Facts and rights, cached.
+    pub directory: Directory,
+    /// Read markers of the users who are here.
+    pub markers: Markers,
+    /// Followers of relays that died, with the seq they have got to, until a successor has them.
+    pub orphans: Mutex<Vec<Orphans>>,
+    /// Rooms that are left alone because they failed again and again, and until when.
+    pub quarantine: Mutex<HashMap<RoomId, Timestamp>>,
+    /// Sessions, connected or waiting for their client to come back.
+    pub sessions: SessionSlots,
+    /// What sessions need to be resumed, not yet written.
+    pub unsaved: Unsaved,
+    /// Counts.
+    pub counters: Counters,
+    /// The shard actors, by shard: supervisors of the rooms and relays.
+    pub shards: RwLock<Vec<ActorCell>>,
+    /// The supervisor of users and sessions.
+    pub people: RwLock<Option<ActorCell>>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// A fresh raw id.
+    pub fn next_id(&self) -> u64 {
+        self.ports
+            .ids
+            .next(u64::try_from(self.now().0).unwrap_or(0))
+    }
+
+    /// The shard of a room.
+    pub fn shard_of(&self, room: RoomId) -> ShardId {
+        self.ports.placement.shard_bits().shard_of(room)
+    }
+
+    /// The lane of a shard.
+    pub fn lane(&self, shard: ShardId) -> &Lane {
+        &self.lanes[usize::try_from(shard.0).unwrap_or(0) % self.lanes.len()]
+    }
+
+    /// Whether a room is left alone for now.
+    pub fn quarantined(&self, room: RoomId) -> bool {
+        let mut quarantine = self.quarantine.lock();
+        if quarantine.is_empty() {
+            return false;
+        }
+        let now = self.now();
+        quarantine.retain(|_, until| *until > now);
+        quarantine.contains_key(&room)
+    }
+
+    /// The supervisor of a room's actors.
+    pub fn supervisor(&self, room: RoomId) -> ActorCell {
+        let shard = usize::try_from(self.shard_of(room).0).unwrap_or(0);
+        self.shards.read()[shard].clone()
+    }
+}

@@ -1,0 +1,504 @@
+//! Facts and rights, cached, so that a message costs no query.
+//!
+//! # Invariants
+//!
+//! * After `forget_…` has returned, no call that begins later sees the fact as it was before: what
+//!   was read from the store before the change is not put into the cache after it.
+//! * [`Directory::still`] gives the rights as of now, never those of a membership that was ended
+//!   before: whoever removes a right raises the version first.
+
+use std::{
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hubbub_protocol::{
+    error::{ErrorCode, Refusal},
+    ids::{CommunityId, RoomId, Seq, UserId},
+    permissions::Permissions,
+    room::RoomKind,
+};
+use hubbub_storage::{
+    ErrorChain, Store, StoreError,
+    facts::{Community, Member, Room, User},
+};
+use moka::sync::Cache;
+
+use crate::answer::unavailable;
+
+/// Rooms, communities and users kept: about 500 bytes each, 50 MB in all.
+const FACTS_MAX: u64 = 100_000;
+/// Memberships kept: about 150 bytes each, 75 MB at most.
+const MEMBERS_MAX: u64 = 500_000;
+/// How old a member count may be.
+const COUNT_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// What a user may do in a room.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The room.
+    pub room: Arc<Room>,
+    /// The rights.
+    pub permissions: Permissions,
+    version: u64,
+}
+
+/// See the module.
+pub struct Directory {
+    store: Arc<dyn Store>,
+    /// Raised whenever a fact changes that may take a right away.
+    version: AtomicU64,
+    rooms: Cache<RoomId, Option<Arc<Room>>>,
+    communities: Cache<CommunityId, Option<Arc<Community>>>,
+    users: Cache<UserId, Option<Arc<User>>>,
+    members: Cache<(CommunityId, UserId), Option<Arc<Member>>>,
+    room_members: Cache<(RoomId, UserId), bool>,
+    lists: Cache<CommunityId, Arc<Vec<Arc<Room>>>>,
+    counts: Cache<RoomId, u64>,
+    heads: Cache<RoomId, Seq>,
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    /// An empty cache over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            version: AtomicU64::new(0),
+            rooms: Cache::new(FACTS_MAX),
+            communities: Cache::new(FACTS_MAX),
+            users: Cache::new(FACTS_MAX),
+            members: Cache::new(MEMBERS_MAX),
+            room_members: Cache::new(MEMBERS_MAX),
+            lists: Cache::new(FACTS_MAX / 10),
+            counts: Cache::builder()
+                .max_capacity(FACTS_MAX)
+                .time_to_live(COUNT_AGE_MAX)
+                .build(),
+            heads: Cache::new(MEMBERS_MAX),
+        }
+    }
+
+    async fn cached<K, V, F>(
+        &self,
+        cache: &Cache<K, V>,
+        key: K,
+        read: impl Fn() -> F + Send,
+    ) -> Result<V, Refusal>
+    where
+        F: Future<Output = Result<V, StoreError>> + Send,
+        K: Hash + Eq + Send + Sync + Clone + 'static,
+        V: Clone + Send + Sync + 'static,
+    {
+        if let Some(known) = cache.get(&key) {
+            return Ok(known);
+        }
+        loop {
+            let version = self.version.load(Ordering::Acquire);
+            let value = read().await.map_err(|error| {
+                tracing::warn!(error = %ErrorChain(&error), "could not read a fact");
+                unavailable()
+            })?;
+            cache.insert(key.clone(), value.clone());
+            if self.version.load(Ordering::Acquire) == version {
+                return Ok(value);
+            }
+            cache.invalidate(&key);
+        }
+    }
+
+    /// A room.
+    ///
+    /// # Errors
+    /// `unavailable`, as every method here.
+    pub async fn room(&self, id: RoomId) -> Result<Option<Arc<Room>>, Refusal> {
+        self.cached(&self.rooms, id, || async move {
+            Ok(self.store.room(id).await?.map(Arc::new))
+        })
+        .await
+    }
+
+    /// A room, if it is in memory.
+    #[must_use]
+    pub fn known_room(&self, id: RoomId) -> Option<Arc<Room>> {
+        self.rooms.get(&id).flatten()
+    }
+
+    /// A community.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn community(&self, id: CommunityId) -> Result<Option<Arc<Community>>, Refusal> {
+        self.cached(&self.communities, id, || async move {
+            Ok(self.store.community(id).await?.map(Arc::new))
+        })
+        .await
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, Refusal> {
+        self.cached(&self.users, id, || async move {
+            Ok(self.store.user(id).await?.map(Arc::new))
+        })
+        .await
+    }
+
+    /// The rooms of a community, threads aside.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn rooms_of(&self, id: CommunityId) -> Result<Arc<Vec<Arc<Room>>>, Refusal> {
+        let read = || async move {
+            let rooms = self.store.rooms_of(id, false).await?;
+            Ok(Arc::new(rooms.into_iter().map(Arc::new).collect()))
+        };
+        self.cached(&self.lists, id, read).await
+    }
+
+    /// A membership.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn member(
+        &self,
+        community: CommunityId,
+        user: UserId,
+    ) -> Result<Option<Arc<Member>>, Refusal> {
+        let read = || async move { Ok(self.store.member(community, user).await?.map(Arc::new)) };
+        self.cached(&self.members, (community, user), read).await
+    }
+
+    /// Whether a user is a member of a room of own membership.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn room_member(&self, room: RoomId, user: UserId) -> Result<bool, Refusal> {
+        let read = || async move { self.store.is_room_member(room, user).await };
+        self.cached(&self.room_members, (room, user), read).await
+    }
+
+    /// How many members a room has; at most two seconds old.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn member_count(&self, room: &Room) -> Result<u64, Refusal> {
+        let read = || async move {
+            match (room.own_membership(), room.community) {
+                (false, Some(community)) => self.store.member_count(community).await,
+                _ => self.store.room_member_count(room.id).await,
+            }
+        };
+        self.cached(&self.counts, room.id, read).await
+    }
+
+    /// The newest seqs of rooms, in the order asked.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, Refusal> {
+        let missing: Vec<RoomId> = rooms
+            .iter()
+            .copied()
+            .filter(|room| !self.heads.contains_key(room))
+            .collect();
+        let read = if missing.is_empty() {
+            Vec::new()
+        } else {
+            self.read(self.store.heads(&missing).await)?
+        };
+        let read: std::collections::HashMap<_, _> = missing.into_iter().zip(read).collect();
+        for (room, head) in &read {
+            // A commit that came meanwhile is newer than what was read.
+            self.heads.entry(*room).or_insert(*head);
+        }
+        Ok(rooms
+            .iter()
+            .map(|room| {
+                self.heads
+                    .get(room)
+                    .or_else(|| read.get(room).copied())
+                    .unwrap_or_default()
+            })
+            .collect())
+    }
+
+    /// Learns that `head` is on disk.
+    pub fn note_head(&self, room: RoomId, head: Seq) {
+        self.heads.insert(room, head);
+    }
+
+    /// Turns a failed read into `unavailable`, with a line in the log.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn read<T>(&self, read: Result<T, StoreError>) -> Result<T, Refusal> {
+        read.map_err(|error| {
+            tracing::warn!(error = %ErrorChain(&error), "could not read from the store");
+            unavailable()
+        })
+    }
+
+    /// What a user may do in a community as a whole; none for one who is no member.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn rights(
+        &self,
+        user: UserId,
+        community: CommunityId,
+    ) -> Result<Permissions, Refusal> {
+        let facts = self
+            .community(community)
+            .await?
+            .ok_or_else(|| Refusal::not_found("community"))?;
+        let member = self.member(community, user).await?;
+        Ok(community_rights(&facts, user, member.as_deref()))
+    }
+
+    /// What a user may do in a room.
+    ///
+    /// # Errors
+    /// `not_found` when the user may not know of the room, `not_member` when the user may but is no
+    /// member, `unavailable`.
+    pub async fn access(&self, user: UserId, room: RoomId) -> Result<Access, Refusal> {
+        let version = self.version.load(Ordering::Acquire);
+        let facts = self
+            .room(room)
+            .await?
+            .ok_or_else(|| Refusal::not_found("room"))?;
+        let above = match facts.parent {
+            Some(parent) => self
+                .room(parent.room)
+                .await?
+                .ok_or_else(|| Refusal::not_found("room"))?,
+            None => facts.clone(),
+        };
+        let in_room = if above.own_membership() {
+            self.room_member(above.id, user).await?
+        } else {
+            true
+        };
+        let Some(community) = above.community else {
+            let permissions = if in_room {
+                Permissions::CONVERSATION
+            } else {
+                Permissions::NONE
+            };
+            return granted(facts, permissions, false, version);
+        };
+        let community_facts = self
+            .community(community)
+            .await?
+            .ok_or_else(|| Refusal::not_found("room"))?;
+        let member = self.member(community, user).await?;
+        let rights = community_rights(&community_facts, user, member.as_deref());
+        let permissions = room_rights(&facts, rights, in_room);
+        let known = community_facts.public && !above.private;
+        granted(facts, permissions, known, version)
+    }
+
+    /// The rights of `access` as of now, without waiting: `None` when they must be asked for anew,
+    /// because somebody's rights changed meanwhile and these are no longer in memory.
+    #[must_use]
+    pub fn still(&self, access: &Access, user: UserId) -> Option<Permissions> {
+        if self.version.load(Ordering::Acquire) == access.version {
+            return Some(access.permissions);
+        }
+        let facts = self.rooms.get(&access.room.id)??;
+        let above = match facts.parent {
+            Some(parent) => self.rooms.get(&parent.room)??,
+            None => facts.clone(),
+        };
+        let in_room = if above.own_membership() {
+            self.room_members.get(&(above.id, user))?
+        } else {
+            true
+        };
+        let permissions = match above.community {
+            None if in_room => Permissions::CONVERSATION,
+            None => Permissions::NONE,
+            Some(community) => {
+                let member = self.members.get(&(community, user))?;
+                let above = self.communities.get(&community)??;
+                let rights = community_rights(&above, user, member.as_deref());
+                room_rights(&facts, rights, in_room)
+            }
+        };
+        permissions.has(Permissions::VIEW).then_some(permissions)
+    }
+
+    fn changed(&self, forget: impl FnOnce()) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+        forget();
+    }
+
+    /// To be called after a room's facts changed.
+    pub fn forget_room(&self, room: RoomId, community: Option<CommunityId>) {
+        self.changed(|| {
+            self.rooms.invalidate(&room);
+            self.counts.invalidate(&room);
+            community
+                .iter()
+                .for_each(|community| self.lists.invalidate(community));
+        });
+    }
+
+    /// To be called after a community's facts changed.
+    pub fn forget_community(&self, community: CommunityId) {
+        self.changed(|| {
+            self.communities.invalidate(&community);
+            self.lists.invalidate(&community);
+        });
+    }
+
+    /// To be called after an account changed.
+    pub fn forget_user(&self, user: UserId) {
+        self.changed(|| self.users.invalidate(&user));
+    }
+
+    /// To be called after a membership of a community changed.
+    pub fn forget_member(&self, community: CommunityId, user: UserId) {
+        self.changed(|| {
+            self.members.invalidate(&(community, user));
+            self.counts.invalidate(&community.log());
+        });
+    }
+
+    /// To be called after a membership of a room changed.
+    pub fn forget_room_member(&self, room: RoomId, user: UserId) {
+        self.changed(|| {
+            self.room_members.invalidate(&(room, user));
+            self.counts.invalidate(&room);
+        });
+    }
+
+    /// To be called after a membership of a community ended: forgets the user's memberships in its
+    /// private rooms too.
+    pub fn forget_rooms_of_member(&self, rooms: &[RoomId], user: UserId) {
+        self.changed(|| {
+            rooms
+                .iter()
+                .for_each(|room| self.room_members.invalidate(&(*room, user)))
+        });
+    }
+}
+
+fn granted(
+    room: Arc<Room>,
+    permissions: Permissions,
+    known: bool,
+    version: u64,
+) -> Result<Access, Refusal> {
+    if permissions.has(Permissions::VIEW) {
+        return Ok(Access {
+            room,
+            permissions,
+            version,
+        });
+    }
+    Err(if known {
+        Refusal::new(ErrorCode::NotMember, "join the community first")
+    } else {
+        Refusal::not_found("room")
+    })
+}
+
+/// The rights of a member in a community as a whole.
+#[must_use]
+pub fn community_rights(
+    community: &Community,
+    user: UserId,
+    member: Option<&Member>,
+) -> Permissions {
+    match member {
+        _ if community.owner == user => Permissions::ALL,
+        Some(member) => community.member_permissions | member.extra_permissions,
+        None => Permissions::NONE,
+    }
+}
+
+/// The rights in one room of someone who has `rights` in its community; `in_room` says whether the
+/// user is one of the members of a room, or its thread's room, that has its own.
+#[must_use]
+pub fn room_rights(room: &Room, rights: Permissions, in_room: bool) -> Permissions {
+    if !in_room && !rights.has(Permissions::ADMINISTRATOR) {
+        return Permissions::NONE;
+    }
+    match room.kind {
+        RoomKind::Community if rights.has(Permissions::VIEW_AUDIT) => {
+            Permissions::VIEW | Permissions::HISTORY
+        }
+        RoomKind::Community => Permissions::NONE,
+        RoomKind::Announcement if !rights.has(Permissions::PUBLISH) => {
+            rights.without(Permissions::SEND)
+        }
+        RoomKind::Thread if rights.has(Permissions::SEND_IN_THREADS) => rights | Permissions::SEND,
+        RoomKind::Thread => rights.without(Permissions::SEND),
+        RoomKind::Announcement
+        | RoomKind::Text
+        | RoomKind::Forum
+        | RoomKind::Dm
+        | RoomKind::Group => rights,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubbub_protocol::time::Timestamp;
+
+    fn room(kind: RoomKind, private: bool) -> Room {
+        Room {
+            id: RoomId::from_raw(1),
+            community: Some(CommunityId::from_raw(2)),
+            kind,
+            name: "n".into(),
+            topic: String::new(),
+            private,
+            parent: None,
+            category: None,
+            position: 0,
+            slow_mode_s: 0,
+            archived: false,
+            created_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn announcements_are_sent_by_publishers_only() {
+        let rights = Permissions::MEMBER;
+        assert!(
+            !room_rights(&room(RoomKind::Announcement, false), rights, true).has(Permissions::SEND)
+        );
+        let publisher = rights | Permissions::PUBLISH;
+        assert!(
+            room_rights(&room(RoomKind::Announcement, false), publisher, true)
+                .has(Permissions::SEND)
+        );
+    }
+
+    #[test]
+    fn a_private_room_is_nothing_to_those_outside_but_administrators() {
+        let private = room(RoomKind::Text, true);
+        assert_eq!(
+            room_rights(&private, Permissions::MEMBER, false),
+            Permissions::NONE
+        );
+        assert!(room_rights(&private, Permissions::ALL, false).has(Permissions::VIEW));
+    }
+}

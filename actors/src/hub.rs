@@ -1,0 +1,262 @@
+//! The actor system of one node, as the rest of the node holds it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hubbub_protocol::{
+    frame::Frame,
+    ids::{CommunityId, RoomId, UserId},
+    push::Push,
+    time::Timestamp,
+};
+use hubbub_storage::{ErrorChain, Store, StoreError};
+use parking_lot::{Mutex, RwLock};
+use ractor::{Actor, ActorCell};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use crate::{
+    context::{Context, Counters, HubConfig, Ports},
+    directory::Directory,
+    lane::Lane,
+    markers::Markers,
+    people,
+    room::Rooms,
+    session::{SessionSlots, Sessions, saved},
+    shard::{PeopleActor, ShardActor},
+    slots::Slots,
+    user::{self, UserMessage, UserSlots},
+};
+
+/// How long a drain waits for what is in flight.
+const DRAIN_WAIT: Duration = Duration::from_secs(10);
+
+/// The actor system of one node. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    context: Arc<Context>,
+    supervisors: Arc<Vec<ActorCell>>,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// How a node's actors stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HubStatus {
+    /// Sessions in memory, connected or not.
+    pub sessions: usize,
+    /// Users with a device here or somebody watching.
+    pub users: usize,
+    /// Rooms in memory.
+    pub rooms_active: usize,
+    /// Relays in memory.
+    pub relays: usize,
+    /// Shards this node orders.
+    pub shards: u32,
+    /// Events appended since the start.
+    pub appended: u64,
+    /// Batches committed since the start.
+    pub batches: u64,
+    /// Events handed to connections since the start.
+    pub delivered: u64,
+    /// Sessions begun since the start.
+    pub sessions_begun: u64,
+    /// Sessions taken up again since the start.
+    pub sessions_resumed: u64,
+    /// Actors that failed since the start.
+    pub actors_failed: u64,
+}
+
+impl Hub {
+    /// Starts the supervisors, the lanes and the writer behind.
+    ///
+    /// # Errors
+    /// [`StoreError`] when old resume states cannot be swept, which shows that the store is unfit.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        ports: Ports,
+        config: HubConfig,
+    ) -> Result<Self, StoreError> {
+        let now = ports.clock.now();
+        store
+            .forget_resume_states(now.plus_ms(-saved::KEEP_MS))
+            .await?;
+        let lanes = (0..config.lanes.max(1))
+            .map(|_| Lane::start(store.clone(), ports.placement.clone()))
+            .collect();
+        let shards = ports.placement.shard_bits().count();
+        let context = Arc::new(Context {
+            directory: Directory::new(store.clone()),
+            store,
+            ports,
+            config,
+            lanes,
+            slots: Slots::default(),
+            users: UserSlots::default(),
+            markers: Markers::default(),
+            orphans: Mutex::default(),
+            quarantine: Mutex::new(HashMap::new()),
+            sessions: SessionSlots::default(),
+            unsaved: saved::Unsaved::default(),
+            counters: Counters::default(),
+            shards: RwLock::default(),
+            people: RwLock::default(),
+        });
+        let mut supervisors = Vec::new();
+        for _ in 0..shards {
+            let (actor, _) = Actor::spawn(None, ShardActor, context.clone())
+                .await
+                .map_err(cannot_start)?;
+            supervisors.push(actor.get_cell());
+        }
+        context.shards.write().clone_from(&supervisors);
+        let (people, _) = Actor::spawn(None, PeopleActor, context.clone())
+            .await
+            .map_err(cannot_start)?;
+        *context.people.write() = Some(people.get_cell());
+        supervisors.push(people.get_cell());
+        let writer = tokio::spawn(write_behind(context.clone()));
+        Ok(Self {
+            context,
+            supervisors: Arc::new(supervisors),
+            writer: Arc::new(Mutex::new(Some(writer))),
+        })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.context.store
+    }
+
+    /// What all actors share.
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.context.now()
+    }
+
+    /// A fresh raw id.
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.context.next_id()
+    }
+
+    /// The rooms.
+    #[must_use]
+    pub fn rooms(&self) -> Rooms {
+        Rooms::new(self.context.clone())
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.context.clone())
+    }
+
+    /// Facts and rights.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.context.directory
+    }
+
+    /// Sends `push` to every device of a user that is here.
+    pub fn push(&self, user: UserId, push: &Push) {
+        user::push(&self.context, user, push);
+    }
+
+    /// Sends `push` to every device of a user but one session's.
+    pub fn push_except(&self, user: UserId, push: &Push, except: u64) {
+        let frame = Arc::new(Frame::of(push));
+        self.context.users.send_if_here(
+            user,
+            UserMessage::Push {
+                frame,
+                except: Some(except),
+            },
+        );
+    }
+
+    /// Makes sure that nothing more of `rooms` reaches `user`; to be called after the facts say so.
+    /// With a community, the user's devices are told that they were removed from it.
+    pub async fn revoke(&self, user: UserId, rooms: &[RoomId], community: Option<CommunityId>) {
+        people::revoke(&self.context, user, rooms, community).await;
+    }
+
+    /// How the actors stand.
+    #[must_use]
+    pub fn observe(&self) -> HubStatus {
+        let context = &self.context;
+        let (rooms_active, relays) = context.slots.counts();
+        let (appended, batches) = context
+            .lanes
+            .iter()
+            .map(Lane::counts)
+            .fold((0, 0), |sum, lane| (sum.0 + lane.0, sum.1 + lane.1));
+        let count = |counter: &std::sync::atomic::AtomicU64| {
+            counter.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        HubStatus {
+            sessions: context.sessions.count(),
+            users: context.users.count(),
+            rooms_active,
+            relays,
+            shards: context.ports.placement.shard_bits().count(),
+            appended,
+            batches,
+            delivered: count(&context.counters.delivered),
+            sessions_begun: count(&context.counters.sessions_begun),
+            sessions_resumed: count(&context.counters.sessions_resumed),
+            actors_failed: count(&context.counters.actors_failed),
+        }
+    }
+
+    /// Tells clients to come back later, lets what is in flight be settled, writes what was kept
+    /// behind, and ends the actors.
+    pub async fn drain(&self, reconnect_after_ms: u64) {
+        self.sessions().drain(reconnect_after_ms);
+        let settled = async {
+            for lane in &self.context.lanes {
+                lane.barrier().await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_WAIT, settled).await.is_err() {
+            tracing::error!(
+                "what is in flight was not settled in {DRAIN_WAIT:?}; unanswered clients will repeat"
+            );
+        }
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            writer.abort();
+            // Wait until it is gone, so that two writers never take turns.
+            let _ = writer.await;
+        }
+        flush(&self.context).await;
+        for supervisor in self.supervisors.iter() {
+            supervisor.stop(Some("the node is going away".into()));
+        }
+    }
+}
+
+fn cannot_start(error: ractor::SpawnErr) -> StoreError {
+    StoreError::Open(format!("could not start a supervisor: {error}"))
+}
+
+async fn write_behind(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(context.config.write_behind_every).await;
+        flush(&context).await;
+    }
+}
+
+async fn flush(context: &Context) {
+    if let Err(error) = context.markers.flush(context).await {
+        tracing::warn!(error = %ErrorChain(&error), "could not write read markers; they are kept");
+    }
+    if let Err(error) = context.unsaved.flush(context).await {
+        tracing::warn!(error = %ErrorChain(&error), "could not write resume states; they are kept");
+    }
+}

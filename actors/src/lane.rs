@@ -1,0 +1,350 @@
+//! The appender: takes what rooms have accepted, commits it in batches under the fence, and tells
+//! the rooms.
+//!
+//! A lane serves a fixed set of shards and has one batch in flight. There is no timer: an append
+//! that finds the lane idle is committed at once, and whatever arrives meanwhile makes up the next
+//! batch, so batches grow with the load by themselves.
+//!
+//! # Invariants
+//!
+//! * A shard's appends are committed in the order in which they were handed in.
+//! * After one append of a room has failed, none of that activation's later ones is tried: its seqs
+//!   would leave a gap.
+//! * A room is told `Committed` only after the store said so.
+//!
+//! # Failure
+//!
+//! When the store cannot say what became of a batch, the lane asks [`LogStore::resolve`] until it
+//! can; the batch is immutable, so sending it again is safe. A fenced shard is given up, and taken
+//! over at a fresh epoch by the next append.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use hubbub_protocol::{
+    event::Event,
+    frame::Frame,
+    ids::{Epoch, ShardSeq},
+    ports::Placement,
+    shard::ShardId,
+};
+use hubbub_storage::{
+    Activation, AppendBatch, AppendOutcome, Effect, ErrorChain, LogStore, NewEvent, ShardAppend,
+    Store, StoreError,
+};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use crate::room::RoomRef;
+
+/// Events of one batch: at 400 bytes each, 100 KB and about a millisecond to commit.
+const BATCH_EVENTS_MAX: usize = 256;
+/// Bytes of one batch, for rooms full of long messages.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Appends that may wait for a lane: eight batches, a few milliseconds of work.
+pub const LANE_QUEUE_MAX: usize = 8 * BATCH_EVENTS_MAX;
+/// Pause between two tries to learn what became of a batch.
+const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
+/// Tries before the events of a batch are given up as not answered: 5 s.
+const RESOLVE_TRIES_MAX: u32 = 50;
+
+/// Events of one room on their way to the disk.
+#[derive(Debug)]
+pub struct Append {
+    /// The room's shard.
+    pub shard: ShardId,
+    /// The activation of the room that accepted them.
+    pub room: RoomRef,
+    /// Set once an append of this activation has failed.
+    pub dead: Arc<AtomicBool>,
+    /// The events with their pushes, in seq order.
+    pub events: Vec<(Event, Arc<Frame>)>,
+    /// Facts that commit with them.
+    pub effects: Vec<Effect>,
+}
+
+enum Job {
+    Append(Box<Append>),
+    /// Answered once everything handed in before is settled.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// Hands appends to a lane.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    jobs: mpsc::Sender<Job>,
+    appended: Arc<AtomicU64>,
+    batches: Arc<AtomicU64>,
+}
+
+impl Lane {
+    /// Starts the lane's task; it ends when the last handle is gone and all is settled.
+    #[must_use]
+    pub fn start(store: Arc<dyn Store>, placement: Arc<dyn Placement>) -> Self {
+        let (jobs, queue) = mpsc::channel(LANE_QUEUE_MAX);
+        let (appended, batches) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let lane = Self {
+            jobs,
+            appended: appended.clone(),
+            batches: batches.clone(),
+        };
+        let task = Task {
+            store,
+            placement,
+            fences: HashMap::new(),
+            appended,
+            batches,
+        };
+        tokio::spawn(task.run(queue));
+        lane
+    }
+
+    /// Hands `append` in; gives it back when the queue is full.
+    pub fn hand_in(&self, append: Box<Append>) -> Result<(), Box<Append>> {
+        self.jobs
+            .try_send(Job::Append(append))
+            .map_err(|refused| match refused.into_inner() {
+                Job::Append(append) => append,
+                Job::Barrier(_) => unreachable!("an append was handed in"),
+            })
+    }
+
+    /// Whether the queue is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.jobs.capacity() == 0
+    }
+
+    /// Waits until everything handed in before is settled.
+    pub async fn barrier(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.jobs.send(Job::Barrier(done)).await.is_ok() {
+            // The lane drops a barrier only when it is gone, and then nothing is in flight.
+            let _ = wait.await;
+        }
+    }
+
+    /// Events appended and batches committed since the start.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (
+            self.appended.load(Ordering::Relaxed),
+            self.batches.load(Ordering::Relaxed),
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fence {
+    epoch: Epoch,
+    head: ShardSeq,
+}
+
+struct Task {
+    store: Arc<dyn Store>,
+    placement: Arc<dyn Placement>,
+    fences: HashMap<ShardId, Fence>,
+    appended: Arc<AtomicU64>,
+    batches: Arc<AtomicU64>,
+}
+
+impl Task {
+    async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut barriers = Vec::new();
+        while let Some(first) = queue.recv().await {
+            let appends = collect(first, &mut queue, &mut barriers);
+            if !appends.is_empty() {
+                self.commit(appends).await;
+            }
+            for barrier in barriers.drain(..) {
+                let _: Result<(), ()> = oneshot::Sender::send(barrier, ());
+            }
+        }
+    }
+
+    async fn commit(&mut self, appends: Vec<Box<Append>>) {
+        let (mut alive, dead): (Vec<_>, Vec<_>) = appends
+            .into_iter()
+            .partition(|append| !append.dead.load(Ordering::Acquire));
+        dead.iter().for_each(|append| append.room.failed());
+        if let Err(error) = self.activate(&alive).await {
+            error!(error = %ErrorChain(&error), "could not take shards over; their appends fail");
+            alive.retain(|append| {
+                let known = self.fences.contains_key(&append.shard);
+                if !known {
+                    fail(append);
+                }
+                known
+            });
+        }
+        if alive.is_empty() {
+            return;
+        }
+        let (batch, events) = self.batch(&mut alive);
+        let outcomes = self.append(&batch).await;
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        let mut committed: HashMap<ShardId, bool> = HashMap::new();
+        for (part, outcome) in batch.shards.iter().zip(outcomes) {
+            committed.insert(part.shard, self.settle(part, outcome));
+        }
+        self.appended.fetch_add(events, Ordering::Relaxed);
+        for append in &alive {
+            if committed.get(&append.shard).copied().unwrap_or(false) {
+                append.room.committed(append.events.len());
+            } else {
+                fail(append);
+            }
+        }
+    }
+
+    /// Takes over every shard of `appends` that is not ours yet.
+    async fn activate(&mut self, appends: &[Box<Append>]) -> Result<(), StoreError> {
+        let mut shards: Vec<ShardId> = appends.iter().map(|append| append.shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        shards.retain(|shard| !self.fences.contains_key(shard));
+        if shards.is_empty() {
+            return Ok(());
+        }
+        let stored = self.store.fences(&shards).await?;
+        let wanted: Vec<_> = shards
+            .iter()
+            .zip(stored)
+            .map(|(shard, (epoch, _))| (*shard, self.placement.fresh_epoch(*shard, epoch)))
+            .collect();
+        let activations = self
+            .store
+            .activate(&wanted, self.placement.this_node())
+            .await?;
+        for ((shard, epoch), activation) in wanted.into_iter().zip(activations) {
+            match activation {
+                Activation::Active { head } => {
+                    drop(self.fences.insert(shard, Fence { epoch, head }))
+                }
+                Activation::Superseded { epoch: holder } => {
+                    warn!(shard = %shard, epoch = %holder, "shard {shard} was taken over by epoch {holder}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, appends: &mut [Box<Append>]) -> (AppendBatch, u64) {
+        let mut parts: BTreeMap<ShardId, ShardAppend> = BTreeMap::new();
+        let mut events = 0;
+        for append in appends {
+            let Some(fence) = self.fences.get(&append.shard) else {
+                continue;
+            };
+            let part = parts.entry(append.shard).or_insert_with(|| ShardAppend {
+                shard: append.shard,
+                epoch: fence.epoch,
+                old_head: fence.head,
+                events: Vec::new(),
+                effects: Vec::new(),
+            });
+            for (event, frame) in &append.events {
+                let shard_seq = part.new_head().next();
+                part.events
+                    .push(NewEvent::of(event, shard_seq, frame.payload_bytes()));
+                events += 1;
+            }
+            part.effects.append(&mut append.effects);
+        }
+        (
+            AppendBatch {
+                shards: parts.into_values().collect(),
+            },
+            events,
+        )
+    }
+
+    async fn append(&self, batch: &AppendBatch) -> Vec<AppendOutcome> {
+        let store: &dyn LogStore = &*self.store;
+        let tried = std::panic::AssertUnwindSafe(store.append(batch))
+            .catch_unwind()
+            .await;
+        match tried {
+            Ok(Ok(outcomes)) if !outcomes.contains(&AppendOutcome::Ambiguous) => return outcomes,
+            Ok(Ok(_)) => warn!("the store cannot say what became of a batch"),
+            Ok(Err(error)) => error!(error = %ErrorChain(&error), "an append failed"),
+            Err(_) => error!("the store panicked in an append"),
+        }
+        for _ in 0..RESOLVE_TRIES_MAX {
+            match self.store.resolve(batch).await {
+                Ok(outcomes) => return outcomes,
+                Err(error) => {
+                    warn!(error = %ErrorChain(&error), "cannot learn yet what became of a batch")
+                }
+            }
+            tokio::time::sleep(RESOLVE_PAUSE).await;
+        }
+        vec![AppendOutcome::Ambiguous; batch.shards.len()]
+    }
+
+    /// Brings the fence up to date; says whether the part is committed.
+    fn settle(&mut self, part: &ShardAppend, outcome: AppendOutcome) -> bool {
+        match outcome {
+            AppendOutcome::Committed => {
+                if let Some(fence) = self.fences.get_mut(&part.shard) {
+                    fence.head = part.new_head();
+                }
+                return true;
+            }
+            AppendOutcome::Conflict { head } if head == part.old_head => {}
+            AppendOutcome::Conflict { head } => {
+                error!(shard = %part.shard, stored = %head, ours = %part.old_head, "another head than ours in the fence");
+                self.fences.remove(&part.shard);
+            }
+            AppendOutcome::Fenced { epoch } => {
+                info!(shard = %part.shard, epoch = %epoch, "lost shard {} to epoch {epoch}", part.shard);
+                self.fences.remove(&part.shard);
+            }
+            AppendOutcome::Ambiguous => drop(self.fences.remove(&part.shard)),
+        }
+        false
+    }
+}
+
+fn fail(append: &Append) {
+    append.dead.store(true, Ordering::Release);
+    append.room.failed();
+}
+
+/// Takes what waits, up to the bounds of one batch; a barrier ends it.
+fn collect(
+    first: Job,
+    queue: &mut mpsc::Receiver<Job>,
+    barriers: &mut Vec<oneshot::Sender<()>>,
+) -> Vec<Box<Append>> {
+    let (mut appends, mut events, mut bytes) = (Vec::new(), 0, 0);
+    let mut next = Some(first);
+    while let Some(job) = next.take() {
+        match job {
+            Job::Append(append) => {
+                events += append.events.len();
+                bytes += append
+                    .events
+                    .iter()
+                    .map(|(_, frame)| frame.payload().len())
+                    .sum::<usize>();
+                appends.push(append);
+            }
+            Job::Barrier(done) => {
+                barriers.push(done);
+                break;
+            }
+        }
+        if events < BATCH_EVENTS_MAX && bytes < BATCH_BYTES_MAX {
+            next = queue.try_recv().ok();
+        }
+    }
+    appends
+}

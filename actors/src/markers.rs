@@ -1,0 +1,265 @@
+//! How far people have read, and how often they were mentioned since: kept in memory for those who
+//! are here, and written behind.
+//!
+//! A marker is answered at once and on disk within [`HubConfig::write_behind_every`]; a crash in
+//! between makes a room look unread again, and loses nothing. A person's own send moves the marker
+//! only when it stood at the event before, so that reading is never assumed.
+//!
+//! [`HubConfig::write_behind_every`]: crate::context::HubConfig::write_behind_every
+
+use std::collections::{BTreeMap, HashMap};
+
+use hubbub_protocol::{
+    event::{Event, EventBody},
+    ids::{RoomId, Seq, UserId},
+    limits::GROUP_MEMBERS_MAX,
+    push::{NotifyReason, Push},
+    room::RoomKind,
+};
+use hubbub_storage::{Effect, ErrorChain, StoreError};
+use parking_lot::Mutex;
+
+use crate::{context::Context, user::push};
+
+/// Most markers written in one transaction.
+const FLUSH_MAX: usize = 2_000;
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Marker {
+    read: Seq,
+    mentions: u64,
+    /// The newest mention counted.
+    mentioned_at: Seq,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    sessions: usize,
+    rooms: HashMap<RoomId, Marker>,
+}
+
+/// Read markers of the users who are here.
+#[derive(Debug, Default)]
+pub struct Markers {
+    readers: Mutex<HashMap<UserId, Reader>>,
+    dirty: Mutex<BTreeMap<(UserId, RoomId), Seq>>,
+}
+
+impl Markers {
+    /// Holds a user's markers in memory until [`Markers::leave`]; reads them when nobody holds them
+    /// yet. `heads` are the rooms the user may see, with their newest seqs.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub async fn enter(
+        &self,
+        context: &Context,
+        user: UserId,
+        heads: &[(RoomId, Seq)],
+    ) -> Result<(), StoreError> {
+        if let Some(reader) = self.readers.lock().get_mut(&user) {
+            reader.sessions += 1;
+            return Ok(());
+        }
+        let rooms: Vec<RoomId> = heads.iter().map(|(room, _)| *room).collect();
+        let read = context.store.markers(user).await?;
+        let mentions = context.store.mention_counts(user, &rooms).await?;
+        let mut readers = self.readers.lock();
+        let reader = readers.entry(user).or_default();
+        reader.sessions += 1;
+        for (room, seq) in read {
+            let marker = reader.rooms.entry(room).or_default();
+            marker.read = marker.read.max(seq);
+        }
+        for (room, head) in heads {
+            if let Some(count) = mentions.get(room) {
+                let marker = reader.rooms.entry(*room).or_default();
+                (marker.mentions, marker.mentioned_at) = (marker.mentions.max(*count), *head);
+            }
+        }
+        let dirty = self.dirty.lock();
+        for ((_, room), seq) in
+            dirty.range((user, RoomId::from_raw(0))..=(user, RoomId::from_raw(u64::MAX)))
+        {
+            let marker = reader.rooms.entry(*room).or_default();
+            marker.read = marker.read.max(*seq);
+        }
+        drop(dirty);
+        Ok(())
+    }
+
+    /// Lets go of a user's markers; what is not written yet stays until it is.
+    pub fn leave(&self, user: UserId) {
+        let mut readers = self.readers.lock();
+        if let Some(reader) = readers.get_mut(&user) {
+            reader.sessions = reader.sessions.saturating_sub(1);
+            if reader.sessions == 0 {
+                readers.remove(&user);
+            }
+        }
+    }
+
+    /// The read marker and unread mentions of a user who is here.
+    #[must_use]
+    pub fn of(&self, user: UserId, room: RoomId) -> (Seq, u64) {
+        let readers = self.readers.lock();
+        readers
+            .get(&user)
+            .and_then(|reader| reader.rooms.get(&room))
+            .map_or((Seq(0), 0), |m| (m.read, m.mentions))
+    }
+
+    /// Moves a marker forward; says whether it moved.
+    pub fn read(&self, user: UserId, room: RoomId, seq: Seq) -> bool {
+        let mut readers = self.readers.lock();
+        if let Some(reader) = readers.get_mut(&user) {
+            let marker = reader.rooms.entry(room).or_default();
+            if seq <= marker.read {
+                return false;
+            }
+            marker.read = seq;
+            if seq >= marker.mentioned_at {
+                marker.mentions = 0;
+            }
+        }
+        drop(readers);
+        let mut dirty = self.dirty.lock();
+        let newest = dirty.entry((user, room)).or_default();
+        *newest = (*newest).max(seq);
+        true
+    }
+
+    /// Takes note of an event that is on disk: the author has read it, the mentioned have not.
+    pub fn committed(&self, context: &std::sync::Arc<Context>, event: &Event) {
+        let EventBody::MessageCreated(created) = &event.body else {
+            return;
+        };
+        if created.imported.is_some() {
+            return;
+        }
+        let before = Seq(event.seq.0 - 1);
+        if self.of(event.by, event.room).0 == before {
+            self.read(event.by, event.room, event.seq);
+        }
+        for user in created
+            .mentions
+            .users
+            .iter()
+            .filter(|user| **user != event.by)
+        {
+            self.mentioned(*user, event.room, event.seq);
+        }
+        let kind = context
+            .directory
+            .known_room(event.room)
+            .map(|room| room.kind);
+        let talk = matches!(kind, Some(RoomKind::Dm | RoomKind::Group));
+        if talk || created.reply_to.is_some() || !created.mentions.users.is_empty() {
+            tokio::spawn(notify_all(context.clone(), event.clone(), talk));
+        }
+    }
+
+    /// Counts a mention for a user who is here.
+    pub fn mentioned(&self, user: UserId, room: RoomId, seq: Seq) {
+        if let Some(reader) = self.readers.lock().get_mut(&user) {
+            let marker = reader.rooms.entry(room).or_default();
+            if seq > marker.mentioned_at {
+                marker.mentioned_at = seq;
+                marker.mentions += 1;
+            }
+        }
+    }
+
+    /// Writes what has moved since the last time.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`]: what was not written is kept for the next time.
+    pub async fn flush(&self, context: &Context) -> Result<(), StoreError> {
+        loop {
+            let moved: Vec<_> = {
+                let mut dirty = self.dirty.lock();
+                let keys: Vec<_> = dirty.keys().take(FLUSH_MAX).copied().collect();
+                keys.into_iter()
+                    .filter_map(|key| dirty.remove(&key).map(|seq| (key, seq)))
+                    .collect()
+            };
+            if moved.is_empty() {
+                return Ok(());
+            }
+            let effect = |((user, room), seq): &((UserId, RoomId), Seq)| Effect::PutMarker {
+                user: *user,
+                room: *room,
+                seq: *seq,
+            };
+            if let Err(error) = context
+                .store
+                .apply(&moved.iter().map(effect).collect::<Vec<_>>())
+                .await
+            {
+                let mut dirty = self.dirty.lock();
+                for (key, seq) in moved {
+                    let newest = dirty.entry(key).or_default();
+                    *newest = (*newest).max(seq);
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Tells the mentioned, the other people of a conversation, and the author of an answered message,
+/// each once and only if the room is theirs to see.
+async fn notify_all(context: std::sync::Arc<Context>, event: Event, talk: bool) {
+    let EventBody::MessageCreated(created) = &event.body else {
+        return;
+    };
+    let mut reasons: BTreeMap<UserId, NotifyReason> = BTreeMap::new();
+    match created
+        .reply_to
+        .map(|seq| context.store.message(event.room, seq))
+    {
+        Some(read) => match read.await {
+            Ok(Some(answered)) => drop(reasons.insert(answered.by, NotifyReason::Reply)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "could not notify an answered author")
+            }
+        },
+        None => {}
+    }
+    if talk {
+        match context
+            .store
+            .room_members(event.room, None, GROUP_MEMBERS_MAX, None)
+            .await
+        {
+            Ok(members) => {
+                reasons.extend(members.iter().map(|member| (member.id, NotifyReason::Dm)))
+            }
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "could not notify a conversation")
+            }
+        }
+    }
+    reasons.extend(
+        created
+            .mentions
+            .users
+            .iter()
+            .map(|user| (*user, NotifyReason::Mention)),
+    );
+    reasons.remove(&event.by);
+    for (user, reason) in reasons {
+        if context.directory.access(user, event.room).await.is_ok() {
+            push(
+                &context,
+                user,
+                &Push::Notify {
+                    room: event.room,
+                    seq: event.seq,
+                    reason,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a session needs to go on after its node is gone, written behind in one transaction for all
+//! sessions that have changed.
+//!
+//! A crash forgets at most the last [`HubConfig::write_behind_every`] of subscribing: then a room is
+//! missing until the client subscribes anew or names it in its cursors, and no event is lost.
+//!
+//! [`HubConfig::write_behind_every`]: crate::context::HubConfig::write_behind_every
+
+use std::collections::{BTreeMap, HashMap};
+
+use hubbub_protocol::{
+    ids::{RoomId, SessionId, UserId},
+    op::{Intents, Mode},
+};
+use hubbub_storage::{StoreError, facts::ResumeState};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+
+/// States written in one transaction.
+const FLUSH_MAX: usize = 2_000;
+/// How long a state is kept after its session was last seen: 30 days, in milliseconds.
+pub const KEEP_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// A session's subscriptions and settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The device it signed in from.
+    pub sid: SessionId,
+    /// What the client wants to be sent.
+    pub intents: Intents,
+    /// What it follows, and how.
+    pub rooms: BTreeMap<RoomId, Mode>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Form {
+    sid: SessionId,
+    intents: Vec<String>,
+    live: Vec<RoomId>,
+    unread: Vec<RoomId>,
+}
+
+impl Saved {
+    fn encode(&self) -> Vec<u8> {
+        let of = |mode| {
+            self.rooms
+                .iter()
+                .filter(|(_, known)| **known == mode)
+                .map(|(room, _)| *room)
+                .collect()
+        };
+        let form = Form {
+            sid: self.sid,
+            intents: self
+                .intents
+                .names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            live: of(Mode::Live),
+            unread: of(Mode::Unread),
+        };
+        serde_json::to_vec(&form).expect("plain data")
+    }
+
+    /// Reads a saved state back; `None` for a form of another version.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let Form {
+            sid,
+            intents,
+            live,
+            unread,
+        } = serde_json::from_slice(bytes).ok()?;
+        let live = live.into_iter().map(|room| (room, Mode::Live));
+        let rooms = live
+            .chain(unread.into_iter().map(|room| (room, Mode::Unread)))
+            .collect();
+        Some(Self {
+            sid,
+            intents: Intents::named(&intents),
+            rooms,
+        })
+    }
+}
+
+/// States that have changed since they were last written.
+#[derive(Debug, Default)]
+pub struct Unsaved(Mutex<HashMap<u64, (UserId, Saved)>>);
+
+impl Unsaved {
+    /// Keeps a state for the next time.
+    pub fn put(&self, session: u64, user: UserId, saved: Saved) {
+        self.0.lock().insert(session, (user, saved));
+    }
+
+    /// A state that is not written yet.
+    #[must_use]
+    pub fn get(&self, session: u64) -> Option<(UserId, Saved)> {
+        self.0.lock().get(&session).cloned()
+    }
+
+    /// Writes what has changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`]: what was not written is kept for the next time.
+    pub async fn flush(&self, context: &Context) -> Result<(), StoreError> {
+        loop {
+            let taken: Vec<_> = {
+                let mut states = self.0.lock();
+                let ids: Vec<u64> = states.keys().take(FLUSH_MAX).copied().collect();
+                ids.into_iter()
+                    .filter_map(|id| states.remove(&id).map(|state| (id, state)))
+                    .collect()
+            };
+            if taken.is_empty() {
+                return Ok(());
+            }
+            let saved_at = context.now();
+            let states: Vec<ResumeState> = taken
+                .iter()
+                .map(|(session, (user, saved))| ResumeState {
+                    session: *session,
+                    user: *user,
+                    state: saved.encode(),
+                    saved_at,
+                })
+                .collect();
+            if let Err(error) = context.store.put_resume_states(&states).await {
+                let mut states = self.0.lock();
+                for (id, state) in taken {
+                    states.entry(id).or_insert(state);
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_session_reads_back() {
+        let rooms = [
+            (RoomId::from_raw(1), Mode::Live),
+            (RoomId::from_raw(2), Mode::Unread),
+        ];
+        let saved = Saved {
+            sid: SessionId::from_raw(9),
+            intents: Intents::TYPING,
+            rooms: rooms.into(),
+        };
+        assert_eq!(Saved::decode(&saved.encode()), Some(saved));
+        assert_eq!(Saved::decode(b"{}"), None);
+    }
+}

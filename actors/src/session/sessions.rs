@@ -1,0 +1,266 @@
+//! Begins sessions, takes them up again and ends them.
+
+use std::sync::Arc;
+
+use hubbub_protocol::{
+    error::{CloseCode, Refusal},
+    frame::Frame,
+    ids::{RoomId, Seq, SessionId, UserId},
+    op::{Intents, Op},
+    push::RoomState,
+};
+use ractor::ActorRuntime;
+use serde_json::json;
+
+use super::{
+    ActiveSession, SessionMessage, Shared,
+    actor::{Resume, SessionActor, SessionArguments},
+    saved::Saved,
+};
+use crate::{caller::Caller, connection::Connection, context::Counters};
+
+/// Begins, takes up and ends sessions.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    context: Shared,
+}
+
+/// A session, for the edge that holds its connection.
+#[derive(Debug, Clone)]
+pub struct SessionHandle {
+    active: ActiveSession,
+}
+
+impl SessionHandle {
+    /// Hands a request over; its answer comes by the connection.
+    pub fn request(&self, id: u32, op: Op) {
+        // A session that has just ended has closed its connection.
+        let _ = self.active.actor.cast(SessionMessage::Request { id, op });
+    }
+
+    /// Says that the connection is gone. The session waits for its client to come back.
+    pub fn disconnected(&self, connection: &Arc<dyn Connection>) {
+        let _ = self.active.actor.cast(SessionMessage::Detach {
+            connection: connection.clone(),
+        });
+    }
+}
+
+impl Sessions {
+    pub(crate) const fn new(context: Shared) -> Self {
+        Self { context }
+    }
+
+    /// Begins a session and answers request `re`.
+    ///
+    /// # Errors
+    /// The code to close the connection with.
+    pub async fn identify(
+        &self,
+        connection: Arc<dyn Connection>,
+        re: u32,
+        caller: Caller,
+        device: String,
+        intents: Intents,
+    ) -> Result<SessionHandle, CloseCode> {
+        let session = self.context.next_id();
+        let begun = self.begun(session, caller).await.map_err(|refusal| {
+            tracing::warn!(user.id = %caller.user, device = %device, "could not begin a session: {refusal}");
+            CloseCode::GoingAway
+        })?;
+        let saved = Saved {
+            sid: caller.sid,
+            intents,
+            rooms: std::collections::BTreeMap::new(),
+        };
+        let active = self.spawn(session, caller, saved);
+        connection.reply(Frame::ok(re, &begun));
+        let _ = active.actor.cast(SessionMessage::Attach {
+            connection,
+            caller,
+            resume: None,
+        });
+        Counters::add(&self.context.counters.sessions_begun, 1);
+        Ok(SessionHandle { active })
+    }
+
+    /// Takes a session up on a new connection and answers request `re`, with what was missed.
+    ///
+    /// # Errors
+    /// The code to close the connection with: 4007 when the session is not known.
+    pub async fn resume(
+        &self,
+        connection: Arc<dyn Connection>,
+        re: u32,
+        caller: Caller,
+        token: &str,
+        cursors: Vec<(RoomId, Seq)>,
+    ) -> Result<SessionHandle, CloseCode> {
+        let (session, user) = self
+            .context
+            .ports
+            .tokens
+            .open(token)
+            .ok_or(CloseCode::SessionUnknown)?;
+        if user != caller.user {
+            return Err(CloseCode::SessionUnknown);
+        }
+        let active = match self.context.sessions.get(session) {
+            Some(active) if active.sid == caller.sid => active,
+            Some(_) => return Err(CloseCode::SessionUnknown),
+            None => self.restore(session, caller).await?,
+        };
+        let resume = Some(Resume {
+            re,
+            token: token.to_owned(),
+            cursors,
+        });
+        let _ = active.actor.cast(SessionMessage::Attach {
+            connection,
+            caller,
+            resume,
+        });
+        Counters::add(&self.context.counters.sessions_resumed, 1);
+        Ok(SessionHandle { active })
+    }
+
+    /// Brings back a session of another node's, or of before a restart.
+    async fn restore(&self, session: u64, caller: Caller) -> Result<ActiveSession, CloseCode> {
+        let saved = match self.context.unsaved.get(session) {
+            Some((_, saved)) => Some(saved),
+            None => {
+                let read = self
+                    .context
+                    .store
+                    .resume_state(session)
+                    .await
+                    .map_err(|_| CloseCode::GoingAway)?;
+                read.and_then(|state| Saved::decode(&state.state))
+            }
+        };
+        let saved = match saved {
+            Some(saved) if saved.sid == caller.sid => saved,
+            Some(_) => return Err(CloseCode::SessionUnknown),
+            None => Saved {
+                sid: caller.sid,
+                intents: Intents::ALL,
+                rooms: std::collections::BTreeMap::new(),
+            },
+        };
+        self.enter(caller.user)
+            .await
+            .map_err(|_| CloseCode::GoingAway)?;
+        Ok(self.spawn(session, caller, saved))
+    }
+
+    fn spawn(&self, session: u64, caller: Caller, saved: Saved) -> ActiveSession {
+        let supervisor = self
+            .context
+            .people
+            .read()
+            .clone()
+            .expect("the hub starts its supervisors first");
+        let arguments = SessionArguments {
+            context: self.context.clone(),
+            session,
+            saved,
+            caller,
+        };
+        let (actor, _) =
+            ActorRuntime::spawn_linked_instant(None, SessionActor, arguments, supervisor)
+                .expect("an actor without a name can always be spawned");
+        let active = ActiveSession {
+            actor,
+            user: caller.user,
+            sid: caller.sid,
+        };
+        self.context
+            .sessions
+            .0
+            .lock()
+            .insert(session, active.clone());
+        active
+    }
+
+    /// Holds the user's read markers in memory, for one more session.
+    async fn enter(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(Arc<hubbub_storage::facts::Room>, Seq)>, Refusal> {
+        let rooms = crate::people::rooms_of_user(&self.context, user).await?;
+        let ids: Vec<RoomId> = rooms.iter().map(|room| room.id).collect();
+        let heads = self.context.directory.heads(&ids).await?;
+        let of_room: Vec<(RoomId, Seq)> = ids.into_iter().zip(heads.iter().copied()).collect();
+        let entered = self
+            .context
+            .markers
+            .enter(&self.context, user, &of_room)
+            .await;
+        self.context.directory.read(entered)?;
+        Ok(rooms.into_iter().zip(heads).collect())
+    }
+
+    /// The answer to `identify`.
+    async fn begun(&self, session: u64, caller: Caller) -> Result<serde_json::Value, Refusal> {
+        let user = self
+            .context
+            .directory
+            .user(caller.user)
+            .await?
+            .ok_or_else(|| Refusal::not_found("user"))?;
+        let communities = self
+            .context
+            .directory
+            .read(self.context.store.communities_of(caller.user).await)?;
+        let rooms = self.enter(caller.user).await?;
+        let state = |(room, head): &(Arc<hubbub_storage::facts::Room>, Seq)| {
+            let (read, mentions) = self.context.markers.of(caller.user, room.id);
+            RoomState {
+                room: room.id,
+                community: room.community,
+                kind: room.kind,
+                name: room.name.clone(),
+                head: *head,
+                read,
+                mentions,
+                mode: "unread".into(),
+            }
+        };
+        let communities: Vec<_> = communities
+            .iter()
+            .map(crate::people::community_brief)
+            .collect();
+        Ok(json!({
+            "session": self.context.ports.tokens.mint(session, caller.user),
+            "user": crate::people::user_brief(&user),
+            "communities": communities,
+            "rooms": rooms.iter().map(state).collect::<Vec<_>>(),
+        }))
+    }
+
+    /// Ends every session of a signed-in device and closes its connections with 4010.
+    pub fn sign_out(&self, sid: SessionId) {
+        self.context
+            .sessions
+            .to_device(sid, || SessionMessage::SignOut);
+    }
+
+    /// Sessions in memory, connected or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.context.sessions.count()
+    }
+
+    /// Tells every client to come back after about `after_ms`, each at a time of its own, and closes
+    /// its connection.
+    pub fn drain(&self, after_ms: u64) {
+        let sessions = self.context.sessions.all();
+        let count = sessions.len().max(1) as u64;
+        for (at, active) in (0_u64..).zip(sessions) {
+            let spread_ms = after_ms / 2 + after_ms * at / count;
+            let _ = active.actor.cast(SessionMessage::Drain {
+                after_ms: spread_ms,
+            });
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Supervisors: what happens when an actor ends.
+//!
+//! A [`ShardActor`] stands over the rooms and relays of one shard, a [`PeopleActor`] over users and
+//! sessions. An actor that dies takes no other with it: its slot is cleared, so that the next message
+//! starts a successor, and a relay's followers are handed to the relay's.
+//!
+//! A room that fails [`FAILURES_MAX`] times in [`FAILURES_WITHIN_MS`] is left alone for as long:
+//! what is sent to it is answered `unavailable`.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use hubbub_protocol::{ids::RoomId, time::Timestamp};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use crate::{
+    context::{Context, Counters},
+    room::handle,
+};
+
+/// Failures of one room after which it is left alone.
+pub const FAILURES_MAX: usize = 3;
+/// The time within which they count, in milliseconds.
+pub const FAILURES_WITHIN_MS: u64 = 60_000;
+/// How long a dead relay's state is waited for, before its followers are taken over.
+const ORPHANS_AFTER: Duration = Duration::from_millis(50);
+
+/// The mailbox of a shard's supervisor.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// Take over the followers of a relay that died.
+    TakeOver(RoomId),
+}
+
+/// Stands over the rooms and relays of one shard.
+#[derive(Debug)]
+pub struct ShardActor;
+
+/// The state of a shard's supervisor.
+#[derive(Debug)]
+pub struct ShardState {
+    context: Arc<Context>,
+    me: ActorRef<ShardMessage>,
+    failures: HashMap<RoomId, VecDeque<Timestamp>>,
+}
+
+impl Actor for ShardActor {
+    type Msg = ShardMessage;
+    type State = ShardState;
+    type Arguments = Arc<Context>;
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<ShardMessage>,
+        context: Arc<Context>,
+    ) -> Result<ShardState, ActorProcessingErr> {
+        Ok(ShardState {
+            context,
+            me,
+            failures: HashMap::new(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        _me: ActorRef<ShardMessage>,
+        ShardMessage::TakeOver(room): ShardMessage,
+        state: &mut ShardState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.take_over(room);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _me: ActorRef<ShardMessage>,
+        event: SupervisionEvent,
+        state: &mut ShardState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(cell, error) => {
+                if let Some((room, _)) = state.context.slots.ended(cell.get_id()) {
+                    state.failed(room, &error.to_string());
+                }
+            }
+            SupervisionEvent::ActorTerminated(cell, ..) => {
+                drop(state.context.slots.ended(cell.get_id()))
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl ShardState {
+    fn failed(&mut self, room: RoomId, error: &str) {
+        Counters::add(&self.context.counters.actors_failed, 1);
+        tracing::error!(room.id = %room, error, "an actor of room {room} failed and is started anew");
+        let now = self.context.now();
+        let failures = self.failures.entry(room).or_default();
+        failures.push_back(now);
+        while failures
+            .front()
+            .is_some_and(|at| now.ms_since(*at) > FAILURES_WITHIN_MS)
+        {
+            failures.pop_front();
+        }
+        if failures.len() >= FAILURES_MAX {
+            tracing::error!(room.id = %room, "room {room} failed {FAILURES_MAX} times and is left alone for a minute");
+            let until = now.plus_ms(FAILURES_WITHIN_MS.cast_signed());
+            self.context.quarantine.lock().insert(room, until);
+            failures.clear();
+        }
+        self.me
+            .send_after(ORPHANS_AFTER, move || ShardMessage::TakeOver(room));
+        // A relay that is still there is told where the successor's stretch begins.
+        if self.context.slots.has_relay(room) {
+            handle::wake(&self.context, room);
+        }
+    }
+
+    fn take_over(&self, room: RoomId) {
+        let orphans: Vec<_> = {
+            let mut all = self.context.orphans.lock();
+            let (ours, others) = std::mem::take(&mut *all)
+                .into_iter()
+                .partition(|(of, ..)| *of == room);
+            *all = others;
+            ours
+        };
+        for (_, head, followers) in orphans {
+            for follower in followers {
+                // An answer was given when the follower began; now there is only the rest to send.
+                let taken =
+                    handle::follow(&self.context, room, follower, Some(head), Box::new(|_| ()));
+                if taken.is_err() {
+                    tracing::error!(room.id = %room, "could not take over a follower of a dead relay");
+                }
+            }
+        }
+    }
+}
+
+/// Stands over users and sessions.
+#[derive(Debug)]
+pub struct PeopleActor;
+
+impl Actor for PeopleActor {
+    type Msg = ();
+    type State = Arc<Context>;
+    type Arguments = Arc<Context>;
+
+    async fn pre_start(
+        &self,
+        _me: ActorRef<()>,
+        context: Arc<Context>,
+    ) -> Result<Arc<Context>, ActorProcessingErr> {
+        Ok(context)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _me: ActorRef<()>,
+        event: SupervisionEvent,
+        context: &mut Arc<Context>,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(cell, error) = event {
+            Counters::add(&context.counters.actors_failed, 1);
+            tracing::error!(%error, "a user or session failed; its client resumes");
+            context.users.ended(cell.get_id());
+            context.sessions.ended(cell.get_id());
+        }
+        Ok(())
+    }
+}

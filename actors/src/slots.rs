@@ -1,0 +1,284 @@
+//! Which rooms and relays are active on this node, and the way messages reach them.
+//!
+//! # Invariants
+//!
+//! * A room has at most one actor and one relay here: they are spawned under the slot's lock.
+//! * Messages of one sender to one actor arrive in the order in which they were sent: they are cast
+//!   under the same lock, so none can overtake one that caused the spawn.
+//! * An actor is taken out only when nothing is queued for it ([`Slots::retire_room`]), so a message
+//!   is never sent to an actor that has decided to end.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use hubbub_protocol::{ids::RoomId, limits::ROOM_QUEUE_MAX};
+use parking_lot::Mutex;
+use ractor::{ActorId, ActorRef};
+
+use crate::{relay::RelayMessage, room::RoomMessage};
+
+/// Locks over the slots; a sender rarely meets another in one of 64.
+const STRIPES: usize = 64;
+
+/// A place in an actor's queue; given back when dropped.
+#[derive(Debug)]
+pub struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The queue of one actor is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// An active actor, and how much is queued for it. Ractor's mailboxes have no bound of their own.
+#[derive(Debug)]
+pub struct Active<M> {
+    actor: ActorRef<M>,
+    queued: Arc<AtomicUsize>,
+}
+
+impl<M> Active<M> {
+    /// A fresh actor with nothing queued.
+    #[must_use]
+    pub fn new(actor: ActorRef<M>) -> Self {
+        Self {
+            actor,
+            queued: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    fn permit(&self) -> Result<Permit, Full> {
+        if self.queued.fetch_add(1, Ordering::AcqRel) >= ROOM_QUEUE_MAX {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+            return Err(Full);
+        }
+        Ok(Permit(self.queued.clone()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    room: Option<Active<RoomMessage>>,
+    relay: Option<Active<RelayMessage>>,
+}
+
+/// What is active here, by room.
+#[derive(Debug)]
+pub struct Slots {
+    stripes: Vec<Mutex<BTreeMap<RoomId, Slot>>>,
+    rooms_of_actors: Mutex<HashMap<ActorId, RoomId>>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        Self {
+            stripes,
+            rooms_of_actors: Mutex::default(),
+        }
+    }
+}
+
+impl Slots {
+    fn stripe(&self, room: RoomId) -> &Mutex<BTreeMap<RoomId, Slot>> {
+        // The counter of a TSID lies in its low bits, so neighbours fall into different stripes.
+        &self.stripes[usize::try_from(room.raw() % STRIPES as u64).unwrap_or(0)]
+    }
+
+    /// Sends to the room's actor, spawning it first when there is none. `spawn` is given the room's
+    /// relay, if there is one.
+    ///
+    /// # Errors
+    /// [`Full`]: the room has as much queued as it may have; nothing was sent.
+    pub fn to_room(
+        &self,
+        room: RoomId,
+        spawn: impl FnOnce(Option<ActorRef<RelayMessage>>) -> ActorRef<RoomMessage>,
+        message: impl FnOnce(Permit) -> RoomMessage,
+    ) -> Result<(), Full> {
+        let mut slots = self.stripe(room).lock();
+        let slot = slots.entry(room).or_default();
+        let active = slot.room.get_or_insert_with(|| {
+            let actor = spawn(slot.relay.as_ref().map(|relay| relay.actor.clone()));
+            self.rooms_of_actors.lock().insert(actor.get_id(), room);
+            Active::new(actor)
+        });
+        let permit = active.permit()?;
+        // A cast fails only when the actor has just died: the answer inside is dropped, which
+        // answers `unavailable`, and its supervisor clears the slot.
+        let _ = active.actor.cast(message(permit));
+        Ok(())
+    }
+
+    /// Sends to the room's relay, spawning it first when there is none.
+    ///
+    /// # Errors
+    /// [`Full`], as [`Slots::to_room`].
+    pub fn to_relay(
+        &self,
+        room: RoomId,
+        spawn: impl FnOnce() -> ActorRef<RelayMessage>,
+        message: impl FnOnce(Permit) -> RelayMessage,
+    ) -> Result<(), Full> {
+        let mut slots = self.stripe(room).lock();
+        let slot = slots.entry(room).or_default();
+        let active = slot.relay.get_or_insert_with(|| {
+            let actor = spawn();
+            self.rooms_of_actors.lock().insert(actor.get_id(), room);
+            Active::new(actor)
+        });
+        let permit = active.permit()?;
+        let _ = active.actor.cast(message(permit));
+        Ok(())
+    }
+
+    /// Runs `with` on the room's actor, if it is active.
+    pub fn with_room<T>(
+        &self,
+        room: RoomId,
+        with: impl FnOnce(&ActorRef<RoomMessage>) -> T,
+    ) -> Option<T> {
+        self.stripe(room)
+            .lock()
+            .get(&room)?
+            .room
+            .as_ref()
+            .map(|active| with(&active.actor))
+    }
+
+    /// Runs `with` on the room's relay, if it is active.
+    pub fn with_relay<T>(
+        &self,
+        room: RoomId,
+        with: impl FnOnce(&ActorRef<RelayMessage>) -> T,
+    ) -> Option<T> {
+        self.stripe(room)
+            .lock()
+            .get(&room)?
+            .relay
+            .as_ref()
+            .map(|active| with(&active.actor))
+    }
+
+    /// Takes the room's actor out if nothing is queued for it and it has no relay; says whether it
+    /// did. The actor ends itself afterwards.
+    pub fn retire_room(&self, room: RoomId) -> bool {
+        let mut slots = self.stripe(room).lock();
+        let Some(slot) = slots.get_mut(&room) else {
+            return true;
+        };
+        let idle = slot
+            .room
+            .as_ref()
+            .is_none_or(|active| active.queued.load(Ordering::Acquire) == 0);
+        if !idle || slot.relay.is_some() {
+            return false;
+        }
+        slots.remove(&room);
+        true
+    }
+
+    /// Takes the relay out if nothing is queued for it; says whether it did.
+    pub fn retire_relay(&self, room: RoomId) -> bool {
+        let mut slots = self.stripe(room).lock();
+        let Some(slot) = slots.get_mut(&room) else {
+            return true;
+        };
+        if slot
+            .relay
+            .as_ref()
+            .is_some_and(|active| active.queued.load(Ordering::Acquire) > 0)
+        {
+            return false;
+        }
+        slot.relay = None;
+        if slot.room.is_none() {
+            slots.remove(&room);
+        }
+        true
+    }
+
+    /// Clears away an actor that has ended, however it did. Says which room it belonged to and
+    /// whether it still stood in the slot, as it does when it died.
+    pub fn ended(&self, actor: ActorId) -> Option<(RoomId, bool)> {
+        let room = self.rooms_of_actors.lock().remove(&actor)?;
+        let mut slots = self.stripe(room).lock();
+        let Some(slot) = slots.get_mut(&room) else {
+            return Some((room, false));
+        };
+        let was_room = slot
+            .room
+            .as_ref()
+            .is_some_and(|active| active.actor.get_id() == actor);
+        let was_relay = slot
+            .relay
+            .as_ref()
+            .is_some_and(|active| active.actor.get_id() == actor);
+        if was_room {
+            slot.room = None;
+        }
+        if was_relay {
+            slot.relay = None;
+        }
+        if slot.room.is_none() && slot.relay.is_none() {
+            slots.remove(&room);
+        }
+        Some((room, was_room || was_relay))
+    }
+
+    /// Whether the room has a relay here.
+    #[must_use]
+    pub fn has_relay(&self, room: RoomId) -> bool {
+        self.with_relay(room, |_| ()).is_some()
+    }
+
+    /// How many rooms and relays are active.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.stripes.iter().fold((0, 0), |(rooms, relays), stripe| {
+            let slots = stripe.lock();
+            let active = slots.values().filter(|slot| slot.room.is_some()).count();
+            (
+                rooms + active,
+                relays + slots.values().filter(|slot| slot.relay.is_some()).count(),
+            )
+        })
+    }
+
+    /// The active rooms' actors.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<(RoomId, ActorRef<RoomMessage>)> {
+        let of = |(room, slot): (&RoomId, &Slot)| {
+            slot.room
+                .as_ref()
+                .map(|active| (*room, active.actor.clone()))
+        };
+        self.stripes
+            .iter()
+            .flat_map(|stripe| stripe.lock().iter().filter_map(of).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// The active relays' actors.
+    #[must_use]
+    pub fn relays(&self) -> Vec<(RoomId, ActorRef<RelayMessage>)> {
+        let of = |(room, slot): (&RoomId, &Slot)| {
+            slot.relay
+                .as_ref()
+                .map(|active| (*room, active.actor.clone()))
+        };
+        self.stripes
+            .iter()
+            .flat_map(|stripe| stripe.lock().iter().filter_map(of).collect::<Vec<_>>())
+            .collect()
+    }
+}
