@@ -54,21 +54,13 @@ impl<T> fmt::Debug for Answer<T> {
 /// What is answered when it is not known whether the request was carried out.
 #[must_use]
 pub fn unavailable() -> Refusal {
-    Refusal::new(
-        ErrorCode::Unavailable,
-        "the store did not answer: repeat with the same key",
-    )
-    .after_ms(500)
+    Refusal::new(ErrorCode::Unavailable, "the store did not answer: repeat with the same key").after_ms(500)
 }
 
 /// What is answered when a queue is full.
 #[must_use]
 pub fn busy() -> Refusal {
-    Refusal::new(
-        ErrorCode::Busy,
-        "there is too much to do: repeat with the same key",
-    )
-    .after_ms(250)
+    Refusal::new(ErrorCode::Busy, "there is too much to do: repeat with the same key").after_ms(250)
 }
 
 #[cfg(test)]

@@ -46,9 +46,7 @@ pub struct Ports {
 
 impl fmt::Debug for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ports")
-            .field("placement", &self.placement)
-            .finish_non_exhaustive()
+        f.debug_struct("Ports").field("placement", &self.placement).finish_non_exhaustive()
     }
 }
 
@@ -139,9 +137,7 @@ pub struct Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Context").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -153,9 +149,7 @@ impl Context {
 
     /// A fresh raw id.
     pub fn next_id(&self) -> u64 {
-        self.ports
-            .ids
-            .next(u64::try_from(self.now().0).unwrap_or(0))
+        self.ports.ids.next(u64::try_from(self.now().0).unwrap_or(0))
     }
 
     /// The shard of a room.

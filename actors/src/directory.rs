@@ -64,9 +64,7 @@ pub struct Directory {
 
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Directory")
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+        f.debug_struct("Directory").field("version", &self.version).finish_non_exhaustive()
     }
 }
 
@@ -83,20 +81,12 @@ impl Directory {
             members: Cache::new(MEMBERS_MAX),
             room_members: Cache::new(MEMBERS_MAX),
             lists: Cache::new(FACTS_MAX / 10),
-            counts: Cache::builder()
-                .max_capacity(FACTS_MAX)
-                .time_to_live(COUNT_AGE_MAX)
-                .build(),
+            counts: Cache::builder().max_capacity(FACTS_MAX).time_to_live(COUNT_AGE_MAX).build(),
             heads: Cache::new(MEMBERS_MAX),
         }
     }
 
-    async fn cached<K, V, F>(
-        &self,
-        cache: &Cache<K, V>,
-        key: K,
-        read: impl Fn() -> F + Send,
-    ) -> Result<V, Refusal>
+    async fn cached<K, V, F>(&self, cache: &Cache<K, V>, key: K, read: impl Fn() -> F + Send) -> Result<V, Refusal>
     where
         F: Future<Output = Result<V, StoreError>> + Send,
         K: Hash + Eq + Send + Sync + Clone + 'static,
@@ -124,10 +114,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`, as every method here.
     pub async fn room(&self, id: RoomId) -> Result<Option<Arc<Room>>, Refusal> {
-        self.cached(&self.rooms, id, || async move {
-            Ok(self.store.room(id).await?.map(Arc::new))
-        })
-        .await
+        self.cached(&self.rooms, id, || async move { Ok(self.store.room(id).await?.map(Arc::new)) }).await
     }
 
     /// A room, if it is in memory.
@@ -141,10 +128,8 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn community(&self, id: CommunityId) -> Result<Option<Arc<Community>>, Refusal> {
-        self.cached(&self.communities, id, || async move {
-            Ok(self.store.community(id).await?.map(Arc::new))
-        })
-        .await
+        self.cached(&self.communities, id, || async move { Ok(self.store.community(id).await?.map(Arc::new)) })
+            .await
     }
 
     /// A user.
@@ -152,10 +137,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, Refusal> {
-        self.cached(&self.users, id, || async move {
-            Ok(self.store.user(id).await?.map(Arc::new))
-        })
-        .await
+        self.cached(&self.users, id, || async move { Ok(self.store.user(id).await?.map(Arc::new)) }).await
     }
 
     /// The rooms of a community, threads aside.
@@ -174,11 +156,7 @@ impl Directory {
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn member(
-        &self,
-        community: CommunityId,
-        user: UserId,
-    ) -> Result<Option<Arc<Member>>, Refusal> {
+    pub async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Arc<Member>>, Refusal> {
         let read = || async move { Ok(self.store.member(community, user).await?.map(Arc::new)) };
         self.cached(&self.members, (community, user), read).await
     }
@@ -211,16 +189,8 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, Refusal> {
-        let missing: Vec<RoomId> = rooms
-            .iter()
-            .copied()
-            .filter(|room| !self.heads.contains_key(room))
-            .collect();
-        let read = if missing.is_empty() {
-            Vec::new()
-        } else {
-            self.read(self.store.heads(&missing).await)?
-        };
+        let missing: Vec<RoomId> = rooms.iter().copied().filter(|room| !self.heads.contains_key(room)).collect();
+        let read = if missing.is_empty() { Vec::new() } else { self.read(self.store.heads(&missing).await)? };
         let read: std::collections::HashMap<_, _> = missing.into_iter().zip(read).collect();
         for (room, head) in &read {
             // A commit that came meanwhile is newer than what was read.
@@ -228,12 +198,7 @@ impl Directory {
         }
         Ok(rooms
             .iter()
-            .map(|room| {
-                self.heads
-                    .get(room)
-                    .or_else(|| read.get(room).copied())
-                    .unwrap_or_default()
-            })
+            .map(|room| self.heads.get(room).or_else(|| read.get(room).copied()).unwrap_or_default())
             .collect())
     }
 
@@ -257,15 +222,8 @@ impl Directory {
     ///
     /// # Errors
     /// `not_found`, `unavailable`.
-    pub async fn rights(
-        &self,
-        user: UserId,
-        community: CommunityId,
-    ) -> Result<Permissions, Refusal> {
-        let facts = self
-            .community(community)
-            .await?
-            .ok_or_else(|| Refusal::not_found("community"))?;
+    pub async fn rights(&self, user: UserId, community: CommunityId) -> Result<Permissions, Refusal> {
+        let facts = self.community(community).await?.ok_or_else(|| Refusal::not_found("community"))?;
         let member = self.member(community, user).await?;
         Ok(community_rights(&facts, user, member.as_deref()))
     }
@@ -277,34 +235,17 @@ impl Directory {
     /// member, `unavailable`.
     pub async fn access(&self, user: UserId, room: RoomId) -> Result<Access, Refusal> {
         let version = self.version.load(Ordering::Acquire);
-        let facts = self
-            .room(room)
-            .await?
-            .ok_or_else(|| Refusal::not_found("room"))?;
+        let facts = self.room(room).await?.ok_or_else(|| Refusal::not_found("room"))?;
         let above = match facts.parent {
-            Some(parent) => self
-                .room(parent.room)
-                .await?
-                .ok_or_else(|| Refusal::not_found("room"))?,
+            Some(parent) => self.room(parent.room).await?.ok_or_else(|| Refusal::not_found("room"))?,
             None => facts.clone(),
         };
-        let in_room = if above.own_membership() {
-            self.room_member(above.id, user).await?
-        } else {
-            true
-        };
+        let in_room = if above.own_membership() { self.room_member(above.id, user).await? } else { true };
         let Some(community) = above.community else {
-            let permissions = if in_room {
-                Permissions::CONVERSATION
-            } else {
-                Permissions::NONE
-            };
+            let permissions = if in_room { Permissions::CONVERSATION } else { Permissions::NONE };
             return granted(facts, permissions, false, version);
         };
-        let community_facts = self
-            .community(community)
-            .await?
-            .ok_or_else(|| Refusal::not_found("room"))?;
+        let community_facts = self.community(community).await?.ok_or_else(|| Refusal::not_found("room"))?;
         let member = self.member(community, user).await?;
         let rights = community_rights(&community_facts, user, member.as_deref());
         let permissions = room_rights(&facts, rights, in_room);
@@ -324,11 +265,7 @@ impl Directory {
             Some(parent) => self.rooms.get(&parent.room)??,
             None => facts.clone(),
         };
-        let in_room = if above.own_membership() {
-            self.room_members.get(&(above.id, user))?
-        } else {
-            true
-        };
+        let in_room = if above.own_membership() { self.room_members.get(&(above.id, user))? } else { true };
         let permissions = match above.community {
             None if in_room => Permissions::CONVERSATION,
             None => Permissions::NONE,
@@ -352,9 +289,7 @@ impl Directory {
         self.changed(|| {
             self.rooms.invalidate(&room);
             self.counts.invalidate(&room);
-            community
-                .iter()
-                .for_each(|community| self.lists.invalidate(community));
+            community.iter().for_each(|community| self.lists.invalidate(community));
         });
     }
 
@@ -390,26 +325,13 @@ impl Directory {
     /// To be called after a membership of a community ended: forgets the user's memberships in its
     /// private rooms too.
     pub fn forget_rooms_of_member(&self, rooms: &[RoomId], user: UserId) {
-        self.changed(|| {
-            rooms
-                .iter()
-                .for_each(|room| self.room_members.invalidate(&(*room, user)))
-        });
+        self.changed(|| rooms.iter().for_each(|room| self.room_members.invalidate(&(*room, user))));
     }
 }
 
-fn granted(
-    room: Arc<Room>,
-    permissions: Permissions,
-    known: bool,
-    version: u64,
-) -> Result<Access, Refusal> {
+fn granted(room: Arc<Room>, permissions: Permissions, known: bool, version: u64) -> Result<Access, Refusal> {
     if permissions.has(Permissions::VIEW) {
-        return Ok(Access {
-            room,
-            permissions,
-            version,
-        });
+        return Ok(Access { room, permissions, version });
     }
     Err(if known {
         Refusal::new(ErrorCode::NotMember, "join the community first")
@@ -420,11 +342,7 @@ fn granted(
 
 /// The rights of a member in a community as a whole.
 #[must_use]
-pub fn community_rights(
-    community: &Community,
-    user: UserId,
-    member: Option<&Member>,
-) -> Permissions {
+pub fn community_rights(community: &Community, user: UserId, member: Option<&Member>) -> Permissions {
     match member {
         _ if community.owner == user => Permissions::ALL,
         Some(member) => community.member_permissions | member.extra_permissions,
@@ -440,20 +358,12 @@ pub fn room_rights(room: &Room, rights: Permissions, in_room: bool) -> Permissio
         return Permissions::NONE;
     }
     match room.kind {
-        RoomKind::Community if rights.has(Permissions::VIEW_AUDIT) => {
-            Permissions::VIEW | Permissions::HISTORY
-        }
+        RoomKind::Community if rights.has(Permissions::VIEW_AUDIT) => Permissions::VIEW | Permissions::HISTORY,
         RoomKind::Community => Permissions::NONE,
-        RoomKind::Announcement if !rights.has(Permissions::PUBLISH) => {
-            rights.without(Permissions::SEND)
-        }
+        RoomKind::Announcement if !rights.has(Permissions::PUBLISH) => rights.without(Permissions::SEND),
         RoomKind::Thread if rights.has(Permissions::SEND_IN_THREADS) => rights | Permissions::SEND,
         RoomKind::Thread => rights.without(Permissions::SEND),
-        RoomKind::Announcement
-        | RoomKind::Text
-        | RoomKind::Forum
-        | RoomKind::Dm
-        | RoomKind::Group => rights,
+        RoomKind::Announcement | RoomKind::Text | RoomKind::Forum | RoomKind::Dm | RoomKind::Group => rights,
     }
 }
 
@@ -482,23 +392,15 @@ mod tests {
     #[test]
     fn announcements_are_sent_by_publishers_only() {
         let rights = Permissions::MEMBER;
-        assert!(
-            !room_rights(&room(RoomKind::Announcement, false), rights, true).has(Permissions::SEND)
-        );
+        assert!(!room_rights(&room(RoomKind::Announcement, false), rights, true).has(Permissions::SEND));
         let publisher = rights | Permissions::PUBLISH;
-        assert!(
-            room_rights(&room(RoomKind::Announcement, false), publisher, true)
-                .has(Permissions::SEND)
-        );
+        assert!(room_rights(&room(RoomKind::Announcement, false), publisher, true).has(Permissions::SEND));
     }
 
     #[test]
     fn a_private_room_is_nothing_to_those_outside_but_administrators() {
         let private = room(RoomKind::Text, true);
-        assert_eq!(
-            room_rights(&private, Permissions::MEMBER, false),
-            Permissions::NONE
-        );
+        assert_eq!(room_rights(&private, Permissions::MEMBER, false), Permissions::NONE);
         assert!(room_rights(&private, Permissions::ALL, false).has(Permissions::VIEW));
     }
 }

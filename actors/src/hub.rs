@@ -70,18 +70,10 @@ impl Hub {
     ///
     /// # Errors
     /// [`StoreError`] when old resume states cannot be swept, which shows that the store is unfit.
-    pub async fn start(
-        store: Arc<dyn Store>,
-        ports: Ports,
-        config: HubConfig,
-    ) -> Result<Self, StoreError> {
+    pub async fn start(store: Arc<dyn Store>, ports: Ports, config: HubConfig) -> Result<Self, StoreError> {
         let now = ports.clock.now();
-        store
-            .forget_resume_states(now.plus_ms(-saved::KEEP_MS))
-            .await?;
-        let lanes = (0..config.lanes.max(1))
-            .map(|_| Lane::start(store.clone(), ports.placement.clone()))
-            .collect();
+        store.forget_resume_states(now.plus_ms(-saved::KEEP_MS)).await?;
+        let lanes = (0..config.lanes.max(1)).map(|_| Lane::start(store.clone(), ports.placement.clone())).collect();
         let shards = ports.placement.shard_bits().count();
         let context = Arc::new(Context {
             directory: Directory::new(store.clone()),
@@ -102,23 +94,15 @@ impl Hub {
         });
         let mut supervisors = Vec::new();
         for _ in 0..shards {
-            let (actor, _) = Actor::spawn(None, ShardActor, context.clone())
-                .await
-                .map_err(cannot_start)?;
+            let (actor, _) = Actor::spawn(None, ShardActor, context.clone()).await.map_err(cannot_start)?;
             supervisors.push(actor.get_cell());
         }
         context.shards.write().clone_from(&supervisors);
-        let (people, _) = Actor::spawn(None, PeopleActor, context.clone())
-            .await
-            .map_err(cannot_start)?;
+        let (people, _) = Actor::spawn(None, PeopleActor, context.clone()).await.map_err(cannot_start)?;
         *context.people.write() = Some(people.get_cell());
         supervisors.push(people.get_cell());
         let writer = tokio::spawn(write_behind(context.clone()));
-        Ok(Self {
-            context,
-            supervisors: Arc::new(supervisors),
-            writer: Arc::new(Mutex::new(Some(writer))),
-        })
+        Ok(Self { context, supervisors: Arc::new(supervisors), writer: Arc::new(Mutex::new(Some(writer))) })
     }
 
     /// The store.
@@ -171,13 +155,7 @@ impl Hub {
     /// Sends `push` to every device of a user but one session's.
     pub fn push_except(&self, user: UserId, push: &Push, except: u64) {
         let frame = Arc::new(Frame::of(push));
-        self.context.users.send_if_here(
-            user,
-            UserMessage::Push {
-                frame,
-                except: Some(except),
-            },
-        );
+        self.context.users.send_if_here(user, UserMessage::Push { frame, except: Some(except) });
     }
 
     /// Makes sure that nothing more of `rooms` reaches `user`; to be called after the facts say so.
@@ -191,14 +169,9 @@ impl Hub {
     pub fn observe(&self) -> HubStatus {
         let context = &self.context;
         let (rooms_active, relays) = context.slots.counts();
-        let (appended, batches) = context
-            .lanes
-            .iter()
-            .map(Lane::counts)
-            .fold((0, 0), |sum, lane| (sum.0 + lane.0, sum.1 + lane.1));
-        let count = |counter: &std::sync::atomic::AtomicU64| {
-            counter.load(std::sync::atomic::Ordering::Relaxed)
-        };
+        let (appended, batches) =
+            context.lanes.iter().map(Lane::counts).fold((0, 0), |sum, lane| (sum.0 + lane.0, sum.1 + lane.1));
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
         HubStatus {
             sessions: context.sessions.count(),
             users: context.users.count(),
@@ -224,9 +197,7 @@ impl Hub {
             }
         };
         if tokio::time::timeout(DRAIN_WAIT, settled).await.is_err() {
-            tracing::error!(
-                "what is in flight was not settled in {DRAIN_WAIT:?}; unanswered clients will repeat"
-            );
+            tracing::error!("what is in flight was not settled in {DRAIN_WAIT:?}; unanswered clients will repeat");
         }
         let writer = self.writer.lock().take();
         if let Some(writer) = writer {

@@ -36,8 +36,7 @@ use hubbub_protocol::{
     shard::ShardId,
 };
 use hubbub_storage::{
-    Activation, AppendBatch, AppendOutcome, Effect, ErrorChain, LogStore, NewEvent, ShardAppend,
-    Store, StoreError,
+    Activation, AppendBatch, AppendOutcome, Effect, ErrorChain, LogStore, NewEvent, ShardAppend, Store, StoreError,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -90,30 +89,18 @@ impl Lane {
     pub fn start(store: Arc<dyn Store>, placement: Arc<dyn Placement>) -> Self {
         let (jobs, queue) = mpsc::channel(LANE_QUEUE_MAX);
         let (appended, batches) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let lane = Self {
-            jobs,
-            appended: appended.clone(),
-            batches: batches.clone(),
-        };
-        let task = Task {
-            store,
-            placement,
-            fences: HashMap::new(),
-            appended,
-            batches,
-        };
+        let lane = Self { jobs, appended: appended.clone(), batches: batches.clone() };
+        let task = Task { store, placement, fences: HashMap::new(), appended, batches };
         tokio::spawn(task.run(queue));
         lane
     }
 
     /// Hands `append` in; gives it back when the queue is full.
     pub fn hand_in(&self, append: Box<Append>) -> Result<(), Box<Append>> {
-        self.jobs
-            .try_send(Job::Append(append))
-            .map_err(|refused| match refused.into_inner() {
-                Job::Append(append) => append,
-                Job::Barrier(_) => unreachable!("an append was handed in"),
-            })
+        self.jobs.try_send(Job::Append(append)).map_err(|refused| match refused.into_inner() {
+            Job::Append(append) => append,
+            Job::Barrier(_) => unreachable!("an append was handed in"),
+        })
     }
 
     /// Whether the queue is full.
@@ -134,10 +121,7 @@ impl Lane {
     /// Events appended and batches committed since the start.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        (
-            self.appended.load(Ordering::Relaxed),
-            self.batches.load(Ordering::Relaxed),
-        )
+        (self.appended.load(Ordering::Relaxed), self.batches.load(Ordering::Relaxed))
     }
 }
 
@@ -170,9 +154,8 @@ impl Task {
     }
 
     async fn commit(&mut self, appends: Vec<Box<Append>>) {
-        let (mut alive, dead): (Vec<_>, Vec<_>) = appends
-            .into_iter()
-            .partition(|append| !append.dead.load(Ordering::Acquire));
+        let (mut alive, dead): (Vec<_>, Vec<_>) =
+            appends.into_iter().partition(|append| !append.dead.load(Ordering::Acquire));
         dead.iter().for_each(|append| append.room.failed());
         if let Err(error) = self.activate(&alive).await {
             error!(error = %ErrorChain(&error), "could not take shards over; their appends fail");
@@ -219,14 +202,11 @@ impl Task {
             .zip(stored)
             .map(|(shard, (epoch, _))| (*shard, self.placement.fresh_epoch(*shard, epoch)))
             .collect();
-        let activations = self
-            .store
-            .activate(&wanted, self.placement.this_node())
-            .await?;
+        let activations = self.store.activate(&wanted, self.placement.this_node()).await?;
         for ((shard, epoch), activation) in wanted.into_iter().zip(activations) {
             match activation {
                 Activation::Active { head } => {
-                    drop(self.fences.insert(shard, Fence { epoch, head }))
+                    self.fences.insert(shard, Fence { epoch, head });
                 }
                 Activation::Superseded { epoch: holder } => {
                     warn!(shard = %shard, epoch = %holder, "shard {shard} was taken over by epoch {holder}");
@@ -252,25 +232,17 @@ impl Task {
             });
             for (event, frame) in &append.events {
                 let shard_seq = part.new_head().next();
-                part.events
-                    .push(NewEvent::of(event, shard_seq, frame.payload_bytes()));
+                part.events.push(NewEvent::of(event, shard_seq, frame.payload_bytes()));
                 events += 1;
             }
             part.effects.append(&mut append.effects);
         }
-        (
-            AppendBatch {
-                shards: parts.into_values().collect(),
-            },
-            events,
-        )
+        (AppendBatch { shards: parts.into_values().collect() }, events)
     }
 
     async fn append(&self, batch: &AppendBatch) -> Vec<AppendOutcome> {
         let store: &dyn LogStore = &*self.store;
-        let tried = std::panic::AssertUnwindSafe(store.append(batch))
-            .catch_unwind()
-            .await;
+        let tried = std::panic::AssertUnwindSafe(store.append(batch)).catch_unwind().await;
         match tried {
             Ok(Ok(outcomes)) if !outcomes.contains(&AppendOutcome::Ambiguous) => return outcomes,
             Ok(Ok(_)) => warn!("the store cannot say what became of a batch"),
@@ -330,11 +302,7 @@ fn collect(
         match job {
             Job::Append(append) => {
                 events += append.events.len();
-                bytes += append
-                    .events
-                    .iter()
-                    .map(|(_, frame)| frame.payload().len())
-                    .sum::<usize>();
+                bytes += append.events.iter().map(|(_, frame)| frame.payload().len()).sum::<usize>();
                 appends.push(append);
             }
             Job::Barrier(done) => {

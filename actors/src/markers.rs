@@ -51,12 +51,7 @@ impl Markers {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub async fn enter(
-        &self,
-        context: &Context,
-        user: UserId,
-        heads: &[(RoomId, Seq)],
-    ) -> Result<(), StoreError> {
+    pub async fn enter(&self, context: &Context, user: UserId, heads: &[(RoomId, Seq)]) -> Result<(), StoreError> {
         if let Some(reader) = self.readers.lock().get_mut(&user) {
             reader.sessions += 1;
             return Ok(());
@@ -78,9 +73,7 @@ impl Markers {
             }
         }
         let dirty = self.dirty.lock();
-        for ((_, room), seq) in
-            dirty.range((user, RoomId::from_raw(0))..=(user, RoomId::from_raw(u64::MAX)))
-        {
+        for ((_, room), seq) in dirty.range((user, RoomId::from_raw(0))..=(user, RoomId::from_raw(u64::MAX))) {
             let marker = reader.rooms.entry(*room).or_default();
             marker.read = marker.read.max(*seq);
         }
@@ -103,10 +96,7 @@ impl Markers {
     #[must_use]
     pub fn of(&self, user: UserId, room: RoomId) -> (Seq, u64) {
         let readers = self.readers.lock();
-        readers
-            .get(&user)
-            .and_then(|reader| reader.rooms.get(&room))
-            .map_or((Seq(0), 0), |m| (m.read, m.mentions))
+        readers.get(&user).and_then(|reader| reader.rooms.get(&room)).map_or((Seq(0), 0), |m| (m.read, m.mentions))
     }
 
     /// Moves a marker forward; says whether it moved.
@@ -141,18 +131,10 @@ impl Markers {
         if self.of(event.by, event.room).0 == before {
             self.read(event.by, event.room, event.seq);
         }
-        for user in created
-            .mentions
-            .users
-            .iter()
-            .filter(|user| **user != event.by)
-        {
+        for user in created.mentions.users.iter().filter(|user| **user != event.by) {
             self.mentioned(*user, event.room, event.seq);
         }
-        let kind = context
-            .directory
-            .known_room(event.room)
-            .map(|room| room.kind);
+        let kind = context.directory.known_room(event.room).map(|room| room.kind);
         let talk = matches!(kind, Some(RoomKind::Dm | RoomKind::Group));
         if talk || created.reply_to.is_some() || !created.mentions.users.is_empty() {
             tokio::spawn(notify_all(context.clone(), event.clone(), talk));
@@ -179,9 +161,7 @@ impl Markers {
             let moved: Vec<_> = {
                 let mut dirty = self.dirty.lock();
                 let keys: Vec<_> = dirty.keys().take(FLUSH_MAX).copied().collect();
-                keys.into_iter()
-                    .filter_map(|key| dirty.remove(&key).map(|seq| (key, seq)))
-                    .collect()
+                keys.into_iter().filter_map(|key| dirty.remove(&key).map(|seq| (key, seq))).collect()
             };
             if moved.is_empty() {
                 return Ok(());
@@ -191,11 +171,7 @@ impl Markers {
                 room: *room,
                 seq: *seq,
             };
-            if let Err(error) = context
-                .store
-                .apply(&moved.iter().map(effect).collect::<Vec<_>>())
-                .await
-            {
+            if let Err(error) = context.store.apply(&moved.iter().map(effect).collect::<Vec<_>>()).await {
                 let mut dirty = self.dirty.lock();
                 for (key, seq) in moved {
                     let newest = dirty.entry(key).or_default();
@@ -214,10 +190,7 @@ async fn notify_all(context: std::sync::Arc<Context>, event: Event, talk: bool) 
         return;
     };
     let mut reasons: BTreeMap<UserId, NotifyReason> = BTreeMap::new();
-    match created
-        .reply_to
-        .map(|seq| context.store.message(event.room, seq))
-    {
+    match created.reply_to.map(|seq| context.store.message(event.room, seq)) {
         Some(read) => match read.await {
             Ok(Some(answered)) => drop(reasons.insert(answered.by, NotifyReason::Reply)),
             Ok(None) => {}
@@ -228,38 +201,18 @@ async fn notify_all(context: std::sync::Arc<Context>, event: Event, talk: bool) 
         None => {}
     }
     if talk {
-        match context
-            .store
-            .room_members(event.room, None, GROUP_MEMBERS_MAX, None)
-            .await
-        {
-            Ok(members) => {
-                reasons.extend(members.iter().map(|member| (member.id, NotifyReason::Dm)))
-            }
+        match context.store.room_members(event.room, None, GROUP_MEMBERS_MAX, None).await {
+            Ok(members) => reasons.extend(members.iter().map(|member| (member.id, NotifyReason::Dm))),
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "could not notify a conversation")
             }
         }
     }
-    reasons.extend(
-        created
-            .mentions
-            .users
-            .iter()
-            .map(|user| (*user, NotifyReason::Mention)),
-    );
+    reasons.extend(created.mentions.users.iter().map(|user| (*user, NotifyReason::Mention)));
     reasons.remove(&event.by);
     for (user, reason) in reasons {
         if context.directory.access(user, event.room).await.is_ok() {
-            push(
-                &context,
-                user,
-                &Push::Notify {
-                    room: event.room,
-                    seq: event.seq,
-                    reason,
-                },
-            );
+            push(&context, user, &Push::Notify { room: event.room, seq: event.seq, reason });
         }
     }
 }

@@ -30,12 +30,7 @@ pub async fn rooms_of_user(context: &Context, user: UserId) -> Result<Vec<Arc<Ro
     for community in directory.read(context.store.communities_of(user).await)? {
         let member = directory.member(community.id, user).await?;
         let rights = community_rights(&community, user, member.as_deref());
-        for room in directory
-            .rooms_of(community.id)
-            .await?
-            .iter()
-            .filter(|room| !room.own_membership())
-        {
+        for room in directory.rooms_of(community.id).await?.iter().filter(|room| !room.own_membership()) {
             if room_rights(room, rights, true).has(Permissions::VIEW) {
                 rooms.push(room.clone());
             }
@@ -81,33 +76,19 @@ pub fn community_brief(community: &Community) -> Value {
 /// Makes sure that nothing more of `rooms` reaches `user`: to be called after the facts say so.
 /// Returns once every relay here has let go of the user and every append accepted before is settled,
 /// so that what is committed from now on is judged by the new facts.
-pub async fn revoke(
-    context: &Context,
-    user: UserId,
-    rooms: &[RoomId],
-    community: Option<CommunityId>,
-) {
+pub async fn revoke(context: &Context, user: UserId, rooms: &[RoomId], community: Option<CommunityId>) {
     for lane in &context.lanes {
         lane.barrier().await;
     }
     for room in rooms {
         let (done, wait) = oneshot::channel();
-        let sent = context.slots.with_relay(*room, |relay| {
-            relay
-                .cast(RelayMessage::Revoke {
-                    user,
-                    last: None,
-                    done,
-                })
-                .is_ok()
-        });
+        let sent = context
+            .slots
+            .with_relay(*room, |relay| relay.cast(RelayMessage::Revoke { user, last: None, done }).is_ok());
         if sent == Some(true) {
             // A relay that dies meanwhile has no followers left.
             let _ = wait.await;
         }
     }
-    context.sessions.to_user(user, || SessionMessage::Revoked {
-        rooms: rooms.to_vec(),
-        community,
-    });
+    context.sessions.to_user(user, || SessionMessage::Revoked { rooms: rooms.to_vec(), community });
 }

@@ -67,25 +67,14 @@ impl Delivery {
     /// The delivery of `event`, whose push is `frame`.
     #[must_use]
     pub fn of(event: Event, frame: Arc<Frame>) -> Self {
-        let everyone =
-            matches!(&event.body, EventBody::MessageCreated(created) if created.mentions.everyone);
+        let everyone = matches!(&event.body, EventBody::MessageCreated(created) if created.mentions.everyone);
         let (seq, class) = (event.seq, event.body.kind().class());
-        Self {
-            seq,
-            class,
-            frame,
-            mentions: everyone.then(|| Arc::new(event)),
-        }
+        Self { seq, class, frame, mentions: everyone.then(|| Arc::new(event)) }
     }
 
     fn stored(event: &StoredEvent) -> Self {
         let frame = Arc::new(Frame::new(&event.push));
-        Self {
-            seq: event.seq,
-            class: event.kind.class(),
-            frame,
-            mentions: None,
-        }
+        Self { seq: event.seq, class: event.kind.class(), frame, mentions: None }
     }
 }
 
@@ -129,14 +118,7 @@ impl Subscription {
         permissions: hubbub_protocol::permissions::Permissions,
         members: u64,
     ) -> Subscribed {
-        Subscribed {
-            head: self.head,
-            read,
-            permissions,
-            members,
-            online: self.online,
-            gap: self.gap,
-        }
+        Subscribed { head: self.head, read, permissions, members, online: self.online, gap: self.gap }
     }
 }
 
@@ -153,16 +135,9 @@ pub enum RelayMessage {
     /// Events read from the log to fill a hole.
     Healed(Result<Vec<StoredEvent>, StoreError>),
     /// Events read from the log for one who subscribes.
-    Replayed {
-        session: u64,
-        read: Result<Vec<StoredEvent>, StoreError>,
-    },
+    Replayed { session: u64, read: Result<Vec<StoredEvent>, StoreError> },
     /// Hand nothing more to this user; answered when that is so.
-    Revoke {
-        user: UserId,
-        last: Option<Arc<Frame>>,
-        done: oneshot::Sender<()>,
-    },
+    Revoke { user: UserId, last: Option<Arc<Frame>>, done: oneshot::Sender<()> },
     /// Somebody is typing.
     Typing { user: UserId },
     /// Send the `typing` push that waits.
@@ -178,6 +153,12 @@ pub enum RelayMessage {
 impl std::fmt::Debug for RelayMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RelayMessage")
+    }
+}
+
+impl std::fmt::Debug for RelayState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelayState").field("room", &self.room).field("head", &self.head).finish_non_exhaustive()
     }
 }
 
@@ -274,12 +255,7 @@ impl Actor for RelayActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RelayMessage::Follow(permit, follower, after, reply) => {
-                state.follow(Joining {
-                    _permit: permit,
-                    follower,
-                    after,
-                    reply,
-                });
+                state.follow(Joining { _permit: permit, follower, after, reply });
             }
             RelayMessage::Unfollow { session } => state.unfollow(session),
             RelayMessage::Watched { head } => state.watched(head),
@@ -310,12 +286,7 @@ impl RelayState {
         };
         if after > head || head.0 - after.0 > REPLAY_EVENTS_MAX {
             self.admit(joining, head, None);
-        } else if after == head
-            || self
-                .ring
-                .front()
-                .is_some_and(|oldest| oldest.seq <= after.next())
-        {
+        } else if after == head || self.ring.front().is_some_and(|oldest| oldest.seq <= after.next()) {
             self.admit(joining, head, Some(Vec::new()));
         } else {
             self.read_past(joining, after);
@@ -340,11 +311,8 @@ impl RelayState {
         };
         match read {
             Ok(events) => {
-                let past: Vec<Delivery> = events
-                    .iter()
-                    .filter(|event| event.seq <= head)
-                    .map(Delivery::stored)
-                    .collect();
+                let past: Vec<Delivery> =
+                    events.iter().filter(|event| event.seq <= head).map(Delivery::stored).collect();
                 self.admit(joining, head, Some(past));
             }
             Err(error) => {
@@ -357,33 +325,18 @@ impl RelayState {
     /// Answers, sends the past and lets the follower in. `past` holds the events after `after` that
     /// are older than the ring; `None` means that what was missed is left out.
     fn admit(&mut self, joining: Joining, head: Seq, past: Option<Vec<Delivery>>) {
-        let Joining {
-            follower,
-            after,
-            reply,
-            ..
-        } = joining;
+        let Joining { follower, after, reply, .. } = joining;
         let replay = match (after, past) {
-            (Some(after), Some(past)) if follower.mode == Mode::Live => {
-                self.stretch(after, head, past)
-            }
+            (Some(after), Some(past)) if follower.mode == Mode::Live => self.stretch(after, head, past),
             (Some(after), _) if follower.mode == Mode::Live && after != head => None,
             _ => Some(Vec::new()),
         };
-        let online =
-            self.people.len() as u64 + u64::from(!self.people.contains_key(&follower.user));
+        let online = self.people.len() as u64 + u64::from(!self.people.contains_key(&follower.user));
         let events = replay.as_ref().map_or(0, |events| events.len() as u64);
-        reply(Subscription {
-            head,
-            online,
-            replay: events,
-            gap: replay.is_none(),
-        });
+        reply(Subscription { head, online, replay: events, gap: replay.is_none() });
         for delivery in replay.into_iter().flatten() {
             if wants(&follower, &delivery) {
-                follower
-                    .connection
-                    .replay(self.room, delivery.seq, &delivery.frame);
+                follower.connection.replay(self.room, delivery.seq, &delivery.frame);
             }
         }
         match follower.mode {
@@ -391,13 +344,7 @@ impl RelayState {
                 *self.people.entry(follower.user).or_default() += 1;
                 self.live.push(follower);
             }
-            Mode::Unread => drop(self.unread.insert(
-                follower.session,
-                Unread {
-                    follower,
-                    told: head,
-                },
-            )),
+            Mode::Unread => drop(self.unread.insert(follower.session, Unread { follower, told: head })),
         }
     }
 
@@ -420,11 +367,7 @@ impl RelayState {
     }
 
     fn forget(&mut self, session: u64) {
-        if let Some(at) = self
-            .live
-            .iter()
-            .position(|follower| follower.session == session)
-        {
+        if let Some(at) = self.live.iter().position(|follower| follower.session == session) {
             let gone = self.live.swap_remove(at);
             if let Some(sessions) = self.people.get_mut(&gone.user) {
                 *sessions -= 1;
@@ -434,8 +377,7 @@ impl RelayState {
             }
         }
         self.unread.remove(&session);
-        self.waiting
-            .retain(|joining| joining.follower.session != session);
+        self.waiting.retain(|joining| joining.follower.session != session);
         self.replaying.remove(&session);
     }
 
@@ -447,10 +389,7 @@ impl RelayState {
     }
 
     fn is_empty(&self) -> bool {
-        self.live.is_empty()
-            && self.unread.is_empty()
-            && self.waiting.is_empty()
-            && self.replaying.is_empty()
+        self.live.is_empty() && self.unread.is_empty() && self.waiting.is_empty() && self.replaying.is_empty()
     }
 
     fn empty_check(&mut self, me: &ActorRef<RelayMessage>) {
@@ -507,14 +446,8 @@ impl RelayState {
         }
         Counters::add(&self.context.counters.delivered, self.live.len() as u64);
         if let Some(event) = &delivery.mentions {
-            let followers = self
-                .live
-                .iter()
-                .chain(self.unread.values().map(|unread| &unread.follower));
-            for user in followers
-                .map(|follower| follower.user)
-                .filter(|user| *user != event.by)
-            {
+            let followers = self.live.iter().chain(self.unread.values().map(|unread| &unread.follower));
+            for user in followers.map(|follower| follower.user).filter(|user| *user != event.by) {
                 self.context.markers.mentioned(user, self.room, event.seq);
             }
         }
@@ -529,9 +462,7 @@ impl RelayState {
 
     fn hand(&self, follower: &Follower, delivery: &Delivery) {
         if wants(follower, delivery) {
-            follower
-                .connection
-                .event(self.room, delivery.seq, &delivery.frame);
+            follower.connection.event(self.room, delivery.seq, &delivery.frame);
         }
     }
 
@@ -575,8 +506,7 @@ impl RelayState {
     fn revoke(&mut self, user: UserId, last: Option<Arc<Frame>>, done: oneshot::Sender<()>) {
         let gone = |follower: &Follower| follower.user == user;
         for follower in self.live.iter().filter(|follower| gone(follower)) {
-            last.iter()
-                .for_each(|frame| follower.connection.control(Frame::new(frame.payload())));
+            last.iter().for_each(|frame| follower.connection.control(Frame::new(frame.payload())));
         }
         self.live.retain(|follower| !gone(follower));
         self.people.remove(&user);
@@ -590,18 +520,14 @@ impl RelayState {
 
     fn typing(&mut self, user: UserId) {
         let now = self.context.now();
-        let again = self
-            .typing
-            .get(&user)
-            .is_some_and(|at| now.ms_since(*at) < TYPING_EVERY_MS);
+        let again = self.typing.get(&user).is_some_and(|at| now.ms_since(*at) < TYPING_EVERY_MS);
         if again || self.live.len() > TYPING_FOLLOWERS_MAX {
             return;
         }
         self.typing.insert(user, now);
         if !std::mem::replace(&mut self.typing_timer, true) {
             self.push_typing();
-            self.me
-                .send_after(TYPING_PUSH_EVERY, || RelayMessage::FlushTyping);
+            self.me.send_after(TYPING_PUSH_EVERY, || RelayMessage::FlushTyping);
         }
     }
 
@@ -613,8 +539,7 @@ impl RelayState {
 
     fn push_typing(&mut self) {
         let now = self.context.now();
-        self.typing
-            .retain(|_, at| now.ms_since(*at) < TYPING_FOR_MS);
+        self.typing.retain(|_, at| now.ms_since(*at) < TYPING_FOR_MS);
         let mut users: Vec<UserId> = self.typing.keys().copied().collect();
         users.sort_unstable_by_key(|user| std::cmp::Reverse(self.typing.get(user).copied()));
         let more = users.len().saturating_sub(3) as u64;
@@ -622,16 +547,8 @@ impl RelayState {
         if users.is_empty() {
             return;
         }
-        let frame = Arc::new(Frame::of(&Push::Typing {
-            room: self.room,
-            users,
-            more,
-        }));
-        for follower in self
-            .live
-            .iter()
-            .filter(|follower| follower.intents.has(Intents::TYPING))
-        {
+        let frame = Arc::new(Frame::of(&Push::Typing { room: self.room, users, more }));
+        for follower in self.live.iter().filter(|follower| follower.intents.has(Intents::TYPING)) {
             follower.connection.ephemeral(&frame);
         }
     }
@@ -659,22 +576,14 @@ impl RelayState {
             let follower = &unread.follower;
             if follower.intents.has(Intents::UNREAD) {
                 let (_, mentions) = self.context.markers.of(follower.user, self.room);
-                let push = Push::Unread {
-                    room: self.room,
-                    head,
-                    mentions,
-                };
+                let push = Push::Unread { room: self.room, head, mentions };
                 follower.connection.ephemeral(&Arc::new(Frame::of(&push)));
             }
         }
     }
 
     fn status(&self) -> RelayStatus {
-        RelayStatus {
-            head: self.head.unwrap_or_default(),
-            live: self.live.len(),
-            unread: self.unread.len(),
-        }
+        RelayStatus { head: self.head.unwrap_or_default(), live: self.live.len(), unread: self.unread.len() }
     }
 }
 
@@ -691,14 +600,9 @@ impl Drop for RelayState {
     fn drop(&mut self) {
         let Some(head) = self.head else { return };
         let live = self.live.drain(..);
-        let followers: Vec<_> = live
-            .chain(self.unread.drain().map(|(_, unread)| unread.follower))
-            .collect();
+        let followers: Vec<_> = live.chain(self.unread.drain().map(|(_, unread)| unread.follower)).collect();
         if !followers.is_empty() {
-            self.context
-                .orphans
-                .lock()
-                .push((self.room, head, followers));
+            self.context.orphans.lock().push((self.room, head, followers));
         }
     }
 }

@@ -64,9 +64,7 @@ impl SessionSlots {
 
     /// Clears away an actor that has ended.
     pub fn ended(&self, actor: ActorId) {
-        self.0
-            .lock()
-            .retain(|_, active| active.actor.get_id() != actor);
+        self.0.lock().retain(|_, active| active.actor.get_id() != actor);
     }
 
     /// Sends a message to every session of a user.

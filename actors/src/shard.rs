@@ -57,11 +57,7 @@ impl Actor for ShardActor {
         me: ActorRef<ShardMessage>,
         context: Arc<Context>,
     ) -> Result<ShardState, ActorProcessingErr> {
-        Ok(ShardState {
-            context,
-            me,
-            failures: HashMap::new(),
-        })
+        Ok(ShardState { context, me, failures: HashMap::new() })
     }
 
     async fn handle(
@@ -87,7 +83,7 @@ impl Actor for ShardActor {
                 }
             }
             SupervisionEvent::ActorTerminated(cell, ..) => {
-                drop(state.context.slots.ended(cell.get_id()))
+                state.context.slots.ended(cell.get_id());
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
@@ -102,10 +98,7 @@ impl ShardState {
         let now = self.context.now();
         let failures = self.failures.entry(room).or_default();
         failures.push_back(now);
-        while failures
-            .front()
-            .is_some_and(|at| now.ms_since(*at) > FAILURES_WITHIN_MS)
-        {
+        while failures.front().is_some_and(|at| now.ms_since(*at) > FAILURES_WITHIN_MS) {
             failures.pop_front();
         }
         if failures.len() >= FAILURES_MAX {
@@ -114,8 +107,7 @@ impl ShardState {
             self.context.quarantine.lock().insert(room, until);
             failures.clear();
         }
-        self.me
-            .send_after(ORPHANS_AFTER, move || ShardMessage::TakeOver(room));
+        self.me.send_after(ORPHANS_AFTER, move || ShardMessage::TakeOver(room));
         // A relay that is still there is told where the successor's stretch begins.
         if self.context.slots.has_relay(room) {
             handle::wake(&self.context, room);
@@ -125,17 +117,14 @@ impl ShardState {
     fn take_over(&self, room: RoomId) {
         let orphans: Vec<_> = {
             let mut all = self.context.orphans.lock();
-            let (ours, others) = std::mem::take(&mut *all)
-                .into_iter()
-                .partition(|(of, ..)| *of == room);
+            let (ours, others) = std::mem::take(&mut *all).into_iter().partition(|(of, ..)| *of == room);
             *all = others;
             ours
         };
         for (_, head, followers) in orphans {
             for follower in followers {
                 // An answer was given when the follower began; now there is only the rest to send.
-                let taken =
-                    handle::follow(&self.context, room, follower, Some(head), Box::new(|_| ()));
+                let taken = handle::follow(&self.context, room, follower, Some(head), Box::new(|_| ()));
                 if taken.is_err() {
                     tracing::error!(room.id = %room, "could not take over a follower of a dead relay");
                 }

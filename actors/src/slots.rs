@@ -50,10 +50,7 @@ impl<M> Active<M> {
     /// A fresh actor with nothing queued.
     #[must_use]
     pub fn new(actor: ActorRef<M>) -> Self {
-        Self {
-            actor,
-            queued: Arc::new(AtomicUsize::new(0)),
-        }
+        Self { actor, queued: Arc::new(AtomicUsize::new(0)) }
     }
 
     fn permit(&self) -> Result<Permit, Full> {
@@ -81,10 +78,7 @@ pub struct Slots {
 impl Default for Slots {
     fn default() -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Self {
-            stripes,
-            rooms_of_actors: Mutex::default(),
-        }
+        Self { stripes, rooms_of_actors: Mutex::default() }
     }
 }
 
@@ -142,31 +136,13 @@ impl Slots {
     }
 
     /// Runs `with` on the room's actor, if it is active.
-    pub fn with_room<T>(
-        &self,
-        room: RoomId,
-        with: impl FnOnce(&ActorRef<RoomMessage>) -> T,
-    ) -> Option<T> {
-        self.stripe(room)
-            .lock()
-            .get(&room)?
-            .room
-            .as_ref()
-            .map(|active| with(&active.actor))
+    pub fn with_room<T>(&self, room: RoomId, with: impl FnOnce(&ActorRef<RoomMessage>) -> T) -> Option<T> {
+        self.stripe(room).lock().get(&room)?.room.as_ref().map(|active| with(&active.actor))
     }
 
     /// Runs `with` on the room's relay, if it is active.
-    pub fn with_relay<T>(
-        &self,
-        room: RoomId,
-        with: impl FnOnce(&ActorRef<RelayMessage>) -> T,
-    ) -> Option<T> {
-        self.stripe(room)
-            .lock()
-            .get(&room)?
-            .relay
-            .as_ref()
-            .map(|active| with(&active.actor))
+    pub fn with_relay<T>(&self, room: RoomId, with: impl FnOnce(&ActorRef<RelayMessage>) -> T) -> Option<T> {
+        self.stripe(room).lock().get(&room)?.relay.as_ref().map(|active| with(&active.actor))
     }
 
     /// Takes the room's actor out if nothing is queued for it and it has no relay; says whether it
@@ -176,10 +152,7 @@ impl Slots {
         let Some(slot) = slots.get_mut(&room) else {
             return true;
         };
-        let idle = slot
-            .room
-            .as_ref()
-            .is_none_or(|active| active.queued.load(Ordering::Acquire) == 0);
+        let idle = slot.room.as_ref().is_none_or(|active| active.queued.load(Ordering::Acquire) == 0);
         if !idle || slot.relay.is_some() {
             return false;
         }
@@ -193,11 +166,7 @@ impl Slots {
         let Some(slot) = slots.get_mut(&room) else {
             return true;
         };
-        if slot
-            .relay
-            .as_ref()
-            .is_some_and(|active| active.queued.load(Ordering::Acquire) > 0)
-        {
+        if slot.relay.as_ref().is_some_and(|active| active.queued.load(Ordering::Acquire) > 0) {
             return false;
         }
         slot.relay = None;
@@ -215,14 +184,8 @@ impl Slots {
         let Some(slot) = slots.get_mut(&room) else {
             return Some((room, false));
         };
-        let was_room = slot
-            .room
-            .as_ref()
-            .is_some_and(|active| active.actor.get_id() == actor);
-        let was_relay = slot
-            .relay
-            .as_ref()
-            .is_some_and(|active| active.actor.get_id() == actor);
+        let was_room = slot.room.as_ref().is_some_and(|active| active.actor.get_id() == actor);
+        let was_relay = slot.relay.as_ref().is_some_and(|active| active.actor.get_id() == actor);
         if was_room {
             slot.room = None;
         }
@@ -247,38 +210,21 @@ impl Slots {
         self.stripes.iter().fold((0, 0), |(rooms, relays), stripe| {
             let slots = stripe.lock();
             let active = slots.values().filter(|slot| slot.room.is_some()).count();
-            (
-                rooms + active,
-                relays + slots.values().filter(|slot| slot.relay.is_some()).count(),
-            )
+            (rooms + active, relays + slots.values().filter(|slot| slot.relay.is_some()).count())
         })
     }
 
     /// The active rooms' actors.
     #[must_use]
     pub fn rooms(&self) -> Vec<(RoomId, ActorRef<RoomMessage>)> {
-        let of = |(room, slot): (&RoomId, &Slot)| {
-            slot.room
-                .as_ref()
-                .map(|active| (*room, active.actor.clone()))
-        };
-        self.stripes
-            .iter()
-            .flat_map(|stripe| stripe.lock().iter().filter_map(of).collect::<Vec<_>>())
-            .collect()
+        let of = |(room, slot): (&RoomId, &Slot)| slot.room.as_ref().map(|active| (*room, active.actor.clone()));
+        self.stripes.iter().flat_map(|stripe| stripe.lock().iter().filter_map(of).collect::<Vec<_>>()).collect()
     }
 
     /// The active relays' actors.
     #[must_use]
     pub fn relays(&self) -> Vec<(RoomId, ActorRef<RelayMessage>)> {
-        let of = |(room, slot): (&RoomId, &Slot)| {
-            slot.relay
-                .as_ref()
-                .map(|active| (*room, active.actor.clone()))
-        };
-        self.stripes
-            .iter()
-            .flat_map(|stripe| stripe.lock().iter().filter_map(of).collect::<Vec<_>>())
-            .collect()
+        let of = |(room, slot): (&RoomId, &Slot)| slot.relay.as_ref().map(|active| (*room, active.actor.clone()));
+        self.stripes.iter().flat_map(|stripe| stripe.lock().iter().filter_map(of).collect::<Vec<_>>()).collect()
     }
 }

@@ -29,32 +29,17 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub enum UserMessage {
     /// A session has a connection.
-    Attach {
-        session: u64,
-        connection: Arc<dyn Connection>,
-        intents: Intents,
-    },
+    Attach { session: u64, connection: Arc<dyn Connection>, intents: Intents },
     /// It has none any more.
     Detach { session: u64 },
     /// The user says how present they are.
-    Present {
-        status: Status,
-        text: Option<String>,
-        emoji: Option<Emoji>,
-    },
+    Present { status: Status, text: Option<String>, emoji: Option<Emoji> },
     /// A session wants to know the presence, and its changes.
-    Watch {
-        session: u64,
-        connection: Arc<dyn Connection>,
-        answer: Answer<Presence>,
-    },
+    Watch { session: u64, connection: Arc<dyn Connection>, answer: Answer<Presence> },
     /// It does not any more.
     Unwatch { session: u64 },
     /// Send to every device but one.
-    Push {
-        frame: Arc<Frame>,
-        except: Option<u64>,
-    },
+    Push { frame: Arc<Frame>, except: Option<u64> },
     /// Tell watchers what has changed.
     Tell,
     /// Whether the user has been away for long enough to be shown as offline.
@@ -100,26 +85,13 @@ impl UserSlots {
 /// Sends `push` to every device of a user.
 pub fn push(context: &Context, user: UserId, push: &Push) {
     let frame = Arc::new(Frame::of(push));
-    context.users.send_if_here(
-        user,
-        UserMessage::Push {
-            frame,
-            except: None,
-        },
-    );
+    context.users.send_if_here(user, UserMessage::Push { frame, except: None });
 }
 
 fn spawn(context: &Arc<Context>, user: UserId) -> ActorRef<UserMessage> {
-    let supervisor = context
-        .people
-        .read()
-        .clone()
-        .expect("the hub starts its supervisors first");
-    let spawned =
-        ActorRuntime::spawn_linked_instant(None, UserActor, (context.clone(), user), supervisor);
-    spawned
-        .expect("an actor without a name can always be spawned")
-        .0
+    let supervisor = context.people.read().clone().expect("the hub starts its supervisors first");
+    let spawned = ActorRuntime::spawn_linked_instant(None, UserActor, (context.clone(), user), supervisor);
+    spawned.expect("an actor without a name can always be spawned").0
 }
 
 /// See the module.
@@ -175,29 +147,17 @@ impl Actor for UserActor {
         state: &mut UserState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            UserMessage::Attach {
-                session,
-                connection,
-                intents,
-            } => {
+            UserMessage::Attach { session, connection, intents } => {
                 state.devices.insert(session, (connection, intents));
                 state.away = false;
                 state.tell();
             }
             UserMessage::Detach { session } => state.detach(session),
-            UserMessage::Present {
-                status,
-                text,
-                emoji,
-            } => {
+            UserMessage::Present { status, text, emoji } => {
                 (state.status, state.text, state.emoji) = (status, text, emoji);
                 state.tell();
             }
-            UserMessage::Watch {
-                session,
-                connection,
-                answer,
-            } => {
+            UserMessage::Watch { session, connection, answer } => {
                 state.watchers.insert(session, connection);
                 answer.give(Ok(state.presence()));
             }
@@ -224,8 +184,7 @@ impl UserState {
     fn detach(&mut self, session: u64) {
         if self.devices.remove(&session).is_some() && self.devices.is_empty() {
             self.away = true;
-            self.me
-                .send_after(self.context.config.offline_after, || UserMessage::AwayCheck);
+            self.me.send_after(self.context.config.offline_after, || UserMessage::AwayCheck);
         }
     }
 
@@ -239,19 +198,9 @@ impl UserState {
     fn presence(&self) -> Presence {
         let here = !self.devices.is_empty() || self.away;
         if !here || self.status == Status::Invisible {
-            return Presence {
-                user: self.user,
-                status: Status::Offline,
-                text: None,
-                emoji: None,
-            };
+            return Presence { user: self.user, status: Status::Offline, text: None, emoji: None };
         }
-        Presence {
-            user: self.user,
-            status: self.status,
-            text: self.text.clone(),
-            emoji: self.emoji.clone(),
-        }
+        Presence { user: self.user, status: self.status, text: self.text.clone(), emoji: self.emoji.clone() }
     }
 
     /// Tells watchers of a change, unless the last was told a moment ago: then soon.
@@ -260,12 +209,8 @@ impl UserState {
         if self.timer || self.told.as_ref() == Some(&presence) {
             return;
         }
-        let frame = Arc::new(Frame::of(&Push::Presence {
-            users: vec![presence.clone()],
-        }));
-        self.watchers
-            .values()
-            .for_each(|watcher| watcher.ephemeral(&frame));
+        let frame = Arc::new(Frame::of(&Push::Presence { users: vec![presence.clone()] }));
+        self.watchers.values().for_each(|watcher| watcher.ephemeral(&frame));
         self.told = Some(presence);
         self.timer = true;
         self.me.send_after(TELL_EVERY, || UserMessage::Tell);

@@ -85,12 +85,7 @@ pub(crate) struct CompareArgs {
     pub(crate) cases: Vec<Case>,
     #[arg(long, default_value_t = 3)]
     pub(crate) runs: u32,
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "floor,hubbub"
-    )]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "floor,hubbub")]
     pub(crate) peers: Vec<PeerName>,
     /// Seconds measured
     #[arg(long, default_value_t = 6)]
@@ -124,11 +119,7 @@ pub(crate) struct GatherArgs {
 impl NodeArgs {
     pub(crate) fn binary(&self) -> Result<PathBuf> {
         let path = self.hubbub.clone().map_or_else(default_binary, Ok)?;
-        ensure!(
-            path.is_file(),
-            "there is no node at {}: build it, or name it by --hubbub",
-            path.display()
-        );
+        ensure!(path.is_file(), "there is no node at {}: build it, or name it by --hubbub", path.display());
         Ok(path)
     }
 }
@@ -149,8 +140,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_knows_its_cases() {
         Cli::command().debug_assert();
-        let parse =
-            |cases: &str| Cli::try_parse_from(["hubbub-benches", "compare", "--cases", cases]);
+        let parse = |cases: &str| Cli::try_parse_from(["hubbub-benches", "compare", "--cases", cases]);
         let Command::Compare(args) = parse("hot,small").expect("known cases").command else {
             panic!("another command was understood");
         };

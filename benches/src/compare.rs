@@ -102,15 +102,10 @@ pub(crate) fn summarise(reports: &[RunReport]) -> Vec<Summary> {
             delivery_p99_ms: median(&runs, |run| run.delivery.p99_ms),
             ack_p50_ms: median(&runs, |run| run.ack.p50_ms),
             rss_kib: median(&runs, |run| run.server_rss_kib as f64),
-            clean_runs: runs
-                .iter()
-                .filter(|run| run.verdict.is_clean() && run.unsent == 0)
-                .count(),
+            clean_runs: runs.iter().filter(|run| run.verdict.is_clean() && run.unsent == 0).count(),
         }
     };
-    keys.into_iter()
-        .map(|(case, peer)| summary(case, peer))
-        .collect()
+    keys.into_iter().map(|(case, peer)| summary(case, peer)).collect()
 }
 
 /// The middle value, the mean of the two middle ones of an even number, 0 of none.
@@ -145,10 +140,7 @@ pub(crate) mod tests {
             delivery: Latency::default(),
             ack: Latency::default(),
             unsent: 0,
-            verdict: Verdict {
-                lost,
-                ..Verdict::default()
-            },
+            verdict: Verdict { lost, ..Verdict::default() },
         }
     }
 
@@ -165,14 +157,8 @@ pub(crate) mod tests {
         let [floor, hubbub] = &summarise(&reports)[..] else {
             panic!("one summary a peer");
         };
-        assert_eq!(
-            (floor.peer, floor.cpu_us_median, floor.times_floor),
-            ("floor", 11.0, Some(1.0))
-        );
-        assert_eq!(
-            (hubbub.cpu_us_min, hubbub.cpu_us_median, hubbub.cpu_us_max),
-            (14.0, 16.0, 90.0)
-        );
+        assert_eq!((floor.peer, floor.cpu_us_median, floor.times_floor), ("floor", 11.0, Some(1.0)));
+        assert_eq!((hubbub.cpu_us_min, hubbub.cpu_us_median, hubbub.cpu_us_max), (14.0, 16.0, 90.0));
         assert_eq!((hubbub.runs, hubbub.clean_runs), (3, 2));
         assert_eq!(hubbub.times_floor, Some(16.0 / 11.0));
     }
@@ -180,9 +166,6 @@ pub(crate) mod tests {
     #[test]
     fn without_a_floor_there_is_no_ratio_and_an_even_number_has_a_median() {
         let summaries = summarise(&[report("hubbub", 14.0, 0), report("hubbub", 16.0, 0)]);
-        assert_eq!(
-            (summaries[0].times_floor, summaries[0].cpu_us_median),
-            (None, 15.0)
-        );
+        assert_eq!((summaries[0].times_floor, summaries[0].cpu_us_median), (None, 15.0));
     }
 }

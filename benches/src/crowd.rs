@@ -57,26 +57,14 @@ impl Crowd {
             let (peer, room) = (Arc::clone(peer), Arc::clone(&rooms[index % rooms.len()]));
             async move {
                 let begun = Instant::now();
-                let (link, inbox) = peer
-                    .join(index, &room)
-                    .await
-                    .with_context(|| format!("client {index} could not join"))?;
-                let client = Client {
-                    link: Arc::new(link),
-                    inbox,
-                    room,
-                    ledger: Arc::default(),
-                };
+                let (link, inbox) =
+                    peer.join(index, &room).await.with_context(|| format!("client {index} could not join"))?;
+                let client = Client { link: Arc::new(link), inbox, room, ledger: Arc::default() };
                 Ok((client, begun.elapsed()))
             }
         });
         let (clients, join_times) = joined.await?.into_iter().unzip();
-        Ok(Self {
-            clients,
-            recorder: Arc::new(Mutex::new(Recorder::new()?)),
-            join_times,
-            tasks: JoinSet::new(),
-        })
+        Ok(Self { clients, recorder: Arc::new(Mutex::new(Recorder::new()?)), join_times, tasks: JoinSet::new() })
     }
 
     /// Starts the readers and the heartbeats.
@@ -100,10 +88,7 @@ impl Crowd {
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
-        self.clients
-            .iter()
-            .map(|client| Arc::clone(&client.link))
-            .collect()
+        self.clients.iter().map(|client| Arc::clone(&client.link)).collect()
     }
 
     pub(crate) fn join_times(&self) -> &[Duration] {
@@ -137,9 +122,7 @@ struct Reader {
 impl Reader {
     /// Reads until the server ends the connection.
     async fn run(&mut self, mut inbox: Inbox) {
-        let mut open = inbox
-            .drain(&mut [], |opcode, payload| self.enter(opcode, payload))
-            .is_ok();
+        let mut open = inbox.drain(&mut [], |opcode, payload| self.enter(opcode, payload)).is_ok();
         while open && self.link.stream().readable().await.is_ok() {
             let read = scratch::read(self.link.stream(), |fresh| {
                 inbox.drain(fresh, |opcode, payload| self.enter(opcode, payload))

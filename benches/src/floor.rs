@@ -72,9 +72,7 @@ impl Rooms {
 
 /// Serves on `listen` until the process is told to end. Must run inside a `LocalSet`.
 pub(crate) async fn serve(listen: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     report::note(&format!("listening on http://{}", listener.local_addr()?));
     let rooms = Rc::new(Rooms::default());
     loop {
@@ -99,9 +97,7 @@ async fn serve_client(mut stream: TcpStream, rooms: &Rooms) -> Result<()> {
     while heard.is_ok() && !member.is_gone() {
         member.stream().readable().await?;
         heard = match scratch::read(member.stream(), |fresh| {
-            inbox.drain(fresh, |opcode, payload| {
-                obey(opcode, payload, &member, rooms)
-            })
+            inbox.drain(fresh, |opcode, payload| obey(opcode, payload, &member, rooms))
         }) {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Ok(()),
@@ -156,9 +152,7 @@ mod tests {
                             Err(_) => task::yield_now().await,
                         }
                     };
-                    handshake::ask(&mut stream, "/", None)
-                        .await
-                        .expect("upgraded");
+                    handshake::ask(&mut stream, "/", None).await.expect("upgraded");
                     let mut inbox = Inbox::default();
                     let join = client_frame(ws::TEXT, wire::join(room).as_bytes(), [7; 4]);
                     stream.write_all(&join).await.expect("written");
@@ -171,11 +165,7 @@ mod tests {
                     let frame = client_frame(ws::TEXT, send.as_bytes(), [5; 4]);
                     clients[client].0.write_all(&frame).await.expect("written");
                 }
-                for (client, texts) in [
-                    (0, vec!["one", "two"]),
-                    (1, vec!["one", "two"]),
-                    (2, vec!["for room 2"]),
-                ] {
+                for (client, texts) in [(0, vec!["one", "two"]), (1, vec!["one", "two"]), (2, vec!["for room 2"])] {
                     let (stream, inbox) = &mut clients[client];
                     for (index, text) in texts.iter().enumerate() {
                         let push = hear(stream, inbox).await;

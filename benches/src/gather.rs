@@ -50,16 +50,9 @@ pub(crate) struct GatherReport {
 
 /// Gathers all connections on a fresh `peer`, holds them, and lets them go.
 pub(crate) async fn gather<P: Peer>(peer: &Arc<P>, gathering: Gathering) -> Result<GatherReport> {
-    let Gathering {
-        connections,
-        per_room,
-        at_once,
-        hold,
-    } = gathering;
+    let Gathering { connections, per_room, at_once, hold } = gathering;
     let rss_start_kib = procfs::rss_kib(&peer.pids())?;
-    let rooms = peer
-        .prepare(connections.div_ceil(per_room), connections)
-        .await?;
+    let rooms = peer.prepare(connections.div_ceil(per_room), connections).await?;
     let rss_prepared_kib = procfs::rss_kib(&peer.pids())?;
     let (begun, cpu_before) = (Instant::now(), procfs::cpu(&peer.pids())?);
     let mut crowd = Crowd::join(peer, &rooms, connections, at_once).await?;
@@ -74,13 +67,7 @@ pub(crate) async fn gather<P: Peer>(peer: &Arc<P>, gathering: Gathering) -> Resu
     let rss_joined_kib = procfs::rss_kib(&peer.pids())?;
     let join = summary(crowd.join_times())?;
     let (ledgers, _) = crowd.finish().await?;
-    let verdict = ledger::judge(
-        &ledgers,
-        |client| client % rooms.len(),
-        &schedule,
-        &[],
-        false,
-    );
+    let verdict = ledger::judge(&ledgers, |client| client % rooms.len(), &schedule, &[], false);
     let each = |from: u64| rss_joined_kib.saturating_sub(from) as f64 / connections as f64;
     Ok(GatherReport {
         peer: P::NAME,
@@ -101,17 +88,7 @@ pub(crate) async fn gather<P: Peer>(peer: &Arc<P>, gathering: Gathering) -> Resu
 
 /// A schedule of no messages.
 fn silence(rooms: usize, members_per_room: usize) -> Schedule {
-    let case = Case {
-        name: "silence",
-        rooms,
-        members_per_room,
-        senders: 1,
-        messages_per_s: 1,
-    };
-    let timing = Timing {
-        warm_up: Duration::ZERO,
-        window: Duration::ZERO,
-        drain: Duration::ZERO,
-    };
+    let case = Case { name: "silence", rooms, members_per_room, senders: 1, messages_per_s: 1 };
+    let timing = Timing { warm_up: Duration::ZERO, window: Duration::ZERO, drain: Duration::ZERO };
     Schedule::new(case, timing, Instant::now())
 }

@@ -54,28 +54,15 @@ pub(crate) fn import(binary: &Path, file: &Path) -> Result<ImportReport> {
     let mut user = Command::new(binary);
     user.args(["user", "create", "bench", "--owner", "--password-file"]);
     user.arg(&password).arg("--data-dir").arg(data.path());
-    let made = user
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run the node's program")?;
-    ensure!(
-        made.status.success(),
-        "the owner could not be made: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    let made = user.stdin(Stdio::null()).output().context("cannot run the node's program")?;
+    ensure!(made.status.success(), "the owner could not be made: {}", String::from_utf8_lossy(&made.stderr));
     let mut command = Command::new(binary);
     command.args(["import", "jsonl"]).arg(file);
-    command
-        .args(["--community", "bench", "--direct", "--data-dir"])
-        .arg(data.path());
+    command.args(["--community", "bench", "--direct", "--data-dir"]).arg(data.path());
     let watched = watch(&mut command)?;
     let at = |percent: u32| rss_at(&watched.rss, watched.wall * percent / 100);
     Ok(ImportReport {
-        file: file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        file: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         rows,
         wall_s: watched.wall.as_secs_f64(),
         rows_per_s: rows as f64 / watched.wall.as_secs_f64(),
@@ -84,12 +71,7 @@ pub(crate) fn import(binary: &Path, file: &Path) -> Result<ImportReport> {
         rss_kib_at_50_percent: at(50),
         rss_kib_at_75_percent: at(75),
         rss_kib_at_end: at(100),
-        rss_kib_max: watched
-            .rss
-            .iter()
-            .map(|(_, kib)| *kib)
-            .max()
-            .unwrap_or_default(),
+        rss_kib_max: watched.rss.iter().map(|(_, kib)| *kib).max().unwrap_or_default(),
         stored_bytes: bytes_under(data.path())?,
     })
 }
@@ -114,10 +96,7 @@ fn count_rows(file: &Path) -> Result<u64> {
 /// Its exit status when that is no success, with what it said on standard error.
 fn watch(command: &mut Command) -> Result<Watched> {
     let log = tempfile::NamedTempFile::new()?;
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log.reopen()?);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.reopen()?);
     let begun = Instant::now();
     let mut child = command.spawn().context("cannot run the node's program")?;
     let watched = sample_until_end(&child, begun);
@@ -150,9 +129,7 @@ fn sample_until_end(child: &Child, begun: Instant) -> Result<Watched> {
 /// The last sample not after `time`, the first one if there is none, 0 without samples.
 fn rss_at(samples: &[(Duration, u64)], time: Duration) -> u64 {
     let behind = samples.partition_point(|(at, _)| *at <= time);
-    samples
-        .get(behind.saturating_sub(1))
-        .map_or(0, |(_, kib)| *kib)
+    samples.get(behind.saturating_sub(1)).map_or(0, |(_, kib)| *kib)
 }
 
 fn bytes_under(directory: &Path) -> Result<u64> {
@@ -184,13 +161,9 @@ mod tests {
     #[test]
     fn rows_are_counted_in_plain_and_packed_files() {
         let folder = TempDir::new().expect("a folder");
-        let (plain, packed) = (
-            folder.path().join("a.jsonl"),
-            folder.path().join("a.jsonl.gz"),
-        );
+        let (plain, packed) = (folder.path().join("a.jsonl"), folder.path().join("a.jsonl.gz"));
         std::fs::write(&plain, "{}\n{}\n\n{}").expect("written");
-        let mut encoder =
-            GzEncoder::new(File::create(&packed).expect("a file"), Compression::fast());
+        let mut encoder = GzEncoder::new(File::create(&packed).expect("a file"), Compression::fast());
         encoder.write_all(b"{}\n{}\n").expect("written");
         encoder.finish().expect("written");
         assert_eq!(count_rows(&plain).expect("readable"), 3);

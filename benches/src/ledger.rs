@@ -58,9 +58,7 @@ pub(crate) enum Entry {
 impl Ledger {
     pub(crate) fn enter(&mut self, heard: Heard, schedule: &Schedule) -> Entry {
         match heard {
-            Heard::Message {
-                own_room: false, ..
-            } => self.faults.strays += 1,
+            Heard::Message { own_room: false, .. } => self.faults.strays += 1,
             Heard::Message { seq, number, .. } => {
                 if number < schedule.total() {
                     return self.enter_message(seq, number, schedule.sender(number));
@@ -111,9 +109,7 @@ impl Ledger {
 
 /// The FNV-1a step, widened to a word: enough to tell two orders apart.
 fn fold(hash: u64, value: u64) -> u64 {
-    (hash ^ value)
-        .wrapping_mul(0x0000_0100_0000_01b3)
-        .rotate_left(23)
+    (hash ^ value).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
 }
 
 /// A set of message numbers, dense from 0.
@@ -133,11 +129,7 @@ impl Numbers {
     }
 
     fn contains(&self, number: u32) -> bool {
-        let word = self
-            .0
-            .get(number as usize / 64)
-            .copied()
-            .unwrap_or_default();
+        let word = self.0.get(number as usize / 64).copied().unwrap_or_default();
         word & (1 << (number % 64)) != 0
     }
 }
@@ -164,13 +156,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Whether each client was shown every message of its room once and in the one order.
     pub(crate) fn is_clean(&self) -> bool {
-        let Faults {
-            doubled,
-            out_of_order,
-            holes,
-            strays,
-            gaps,
-        } = self.faults;
+        let Faults { doubled, out_of_order, holes, strays, gaps } = self.faults;
         self.lost + doubled + out_of_order + holes + strays + gaps == 0
             && self.diverged_rooms + self.refused + self.unanswered + self.closed == 0
     }
@@ -185,31 +171,18 @@ pub(crate) fn judge(
     sent: &[u32],
     answers: bool,
 ) -> Verdict {
-    let refused: BTreeSet<u32> = ledgers
-        .iter()
-        .flat_map(|ledger| ledger.refused.iter().copied())
-        .collect();
+    let refused: BTreeSet<u32> = ledgers.iter().flat_map(|ledger| ledger.refused.iter().copied()).collect();
     let mut by_room: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for number in sent.iter().filter(|number| !refused.contains(number)) {
-        by_room
-            .entry(schedule.room(*number))
-            .or_default()
-            .push(*number);
+        by_room.entry(schedule.room(*number)).or_default().push(*number);
     }
-    let mut verdict = Verdict {
-        sent: sent.len() as u64,
-        refused: refused.len() as u64,
-        ..Verdict::default()
-    };
+    let mut verdict = Verdict { sent: sent.len() as u64, refused: refused.len() as u64, ..Verdict::default() };
     let mut orders: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
     let mut answered = 0;
     for (client, ledger) in ledgers.iter().enumerate() {
         let room = room_of(client);
         let expected = by_room.get(&room).map_or(&[][..], Vec::as_slice);
-        let received = expected
-            .iter()
-            .filter(|number| ledger.seen.contains(**number))
-            .count();
+        let received = expected.iter().filter(|number| ledger.seen.contains(**number)).count();
         let lost = (expected.len() - received) as u64;
         verdict.expected += expected.len() as u64;
         verdict.received += received as u64;

@@ -31,19 +31,11 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects and upgrades. The inbox holds what the server said at once.
-    pub(crate) async fn open(
-        address: SocketAddr,
-        path: &str,
-        subprotocol: Option<&str>,
-    ) -> Result<(Self, Inbox)> {
-        let mut stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("connecting to {address}"))?;
+    pub(crate) async fn open(address: SocketAddr, path: &str, subprotocol: Option<&str>) -> Result<(Self, Inbox)> {
+        let mut stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         let upgrade = timeout(ANSWER_MAX, handshake::ask(&mut stream, path, subprotocol));
-        let rest = upgrade
-            .await
-            .context("the upgrade was not answered in time")??;
+        let rest = upgrade.await.context("the upgrade was not answered in time")??;
         let mut inbox = Inbox::default();
         inbox.absorb(&rest);
         let writing = Mutex::new(());
@@ -61,9 +53,7 @@ impl Link {
         while !rest.is_empty() {
             match self.stream.try_write(rest) {
                 Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.stream.writable().await?
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.writable().await?,
                 Err(error) => return Err(error),
             }
         }
@@ -77,11 +67,7 @@ impl Link {
     }
 
     /// Waits for the first frame that `is_it`; those before it are dropped.
-    pub(crate) async fn heard(
-        &self,
-        inbox: &mut Inbox,
-        is_it: impl Fn(&Value) -> bool,
-    ) -> Result<Value> {
+    pub(crate) async fn heard(&self, inbox: &mut Inbox, is_it: impl Fn(&Value) -> bool) -> Result<Value> {
         timeout(ANSWER_MAX, async {
             loop {
                 let frame: Value = serde_json::from_slice(&self.next_text(inbox).await?)?;

@@ -58,23 +58,13 @@ struct Sample {
 }
 
 /// Runs `case` once against `peer`.
-pub(crate) async fn run<P: Peer>(
-    peer: &Arc<P>,
-    case: Case,
-    timing: Timing,
-    run: u32,
-) -> Result<RunReport> {
+pub(crate) async fn run<P: Peer>(peer: &Arc<P>, case: Case, timing: Timing, run: u32) -> Result<RunReport> {
     let clients = case.clients();
     let rooms = peer.prepare(case.rooms, clients).await?;
     let mut crowd = Crowd::join(peer, &rooms, clients, JOINING_AT_ONCE).await?;
     let schedule = Arc::new(Schedule::new(case, timing, Instant::now() + LEAD));
     crowd.listen::<P>(&schedule);
-    let pace = pacer::pace::<P>(
-        crowd.links(),
-        rooms.into(),
-        Arc::clone(&schedule),
-        case.senders,
-    );
+    let pace = pacer::pace::<P>(crowd.links(), rooms.into(), Arc::clone(&schedule), case.senders);
     let pace = tokio::spawn(pace);
     sleep_until(schedule.window_start().into()).await;
     let before = sample(peer.as_ref(), &crowd)?;
@@ -86,13 +76,7 @@ pub(crate) async fn run<P: Peer>(
     drain(&crowd, expected, timing.drain).await;
     let (ledgers, recorder) = crowd.finish().await?;
     let answers = P::ACKNOWLEDGEMENT == Acknowledgement::Reply;
-    let verdict = ledger::judge(
-        &ledgers,
-        |client| case.room_of_client(client),
-        &schedule,
-        &sent,
-        answers,
-    );
+    let verdict = ledger::judge(&ledgers, |client| case.room_of_client(client), &schedule, &sent, answers);
     let deliveries = after.delivered - before.delivered;
     let window = after.at - before.at;
     let server_cpu = after.server_cpu.saturating_sub(before.server_cpu);

@@ -45,20 +45,16 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
     match Cli::parse().command {
-        Command::Floor {
-            listen,
-            mode: FloorMode::Direct,
-        } => LocalSet::new().block_on(&runtime()?, floor::serve(listen)),
+        Command::Floor { listen, mode: FloorMode::Direct } => {
+            LocalSet::new().block_on(&runtime()?, floor::serve(listen))
+        }
         Command::Compare(args) => runtime()?.block_on(run_compare(args)),
-        Command::Idle {
-            connections,
-            hold,
-            gather,
-        } => runtime()?.block_on(run_gather(connections, Duration::from_secs(hold), gather)),
-        Command::Connect {
-            connections,
-            gather,
-        } => runtime()?.block_on(run_gather(connections, Duration::from_secs(1), gather)),
+        Command::Idle { connections, hold, gather } => {
+            runtime()?.block_on(run_gather(connections, Duration::from_secs(hold), gather))
+        }
+        Command::Connect { connections, gather } => {
+            runtime()?.block_on(run_gather(connections, Duration::from_secs(1), gather))
+        }
         Command::Import { file, node, json } => {
             let report = import::import(&node.binary()?, &file)?;
             if json {
@@ -70,10 +66,7 @@ fn main() -> Result<()> {
 }
 
 fn runtime() -> Result<Runtime> {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")
+    Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 async fn run_compare(args: CompareArgs) -> Result<()> {
@@ -103,29 +96,17 @@ async fn run_compare(args: CompareArgs) -> Result<()> {
     peers.stop().await?;
     let summaries = summarise(&reports);
     if args.json {
-        return summaries
-            .iter()
-            .try_for_each(|summary| report::json("summary", summary));
+        return summaries.iter().try_for_each(|summary| report::json("summary", summary));
     }
     report::summaries(&summaries)
 }
 
 async fn run_gather(connections: usize, hold: Duration, args: GatherArgs) -> Result<()> {
-    ensure!(
-        connections > 0 && args.per_room > 0,
-        "nobody is nothing to measure"
-    );
-    let gathering = Gathering {
-        connections,
-        per_room: args.per_room,
-        at_once: args.at_once,
-        hold,
-    };
+    ensure!(connections > 0 && args.per_room > 0, "nobody is nothing to measure");
+    let gathering = Gathering { connections, per_room: args.per_room, at_once: args.at_once, hold };
     let report = match args.peer {
         PeerName::Floor => gather_and_stop(FloorPeer::start().await?, gathering).await?,
-        PeerName::Hubbub => {
-            gather_and_stop(HubbubPeer::start(&args.node.binary()?).await?, gathering).await?
-        }
+        PeerName::Hubbub => gather_and_stop(HubbubPeer::start(&args.node.binary()?).await?, gathering).await?,
     };
     if args.json {
         return report::json("gather", &report);

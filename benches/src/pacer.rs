@@ -34,16 +34,9 @@ pub(crate) async fn pace<P: Peer>(
     for link in links.into_iter().take(senders) {
         let (queue, due) = channel(QUEUE_MESSAGES_MAX);
         queues.push(queue);
-        tasks.spawn(send_all::<P>(
-            link,
-            Arc::clone(&rooms),
-            Arc::clone(&schedule),
-            due,
-        ));
+        tasks.spawn(send_all::<P>(link, Arc::clone(&rooms), Arc::clone(&schedule), due));
     }
-    let clock = thread::Builder::new()
-        .name("pacer".to_owned())
-        .spawn(move || keep_time(&schedule, &queues))?;
+    let clock = thread::Builder::new().name("pacer".to_owned()).spawn(move || keep_time(&schedule, &queues))?;
     let mut sent = tasks.join_all().await.concat();
     clock.join().map_err(|_| anyhow!("the pacer panicked"))?;
     sent.sort_unstable();
@@ -52,9 +45,7 @@ pub(crate) async fn pace<P: Peer>(
 
 fn keep_time(schedule: &Schedule, queues: &[Sender<u32>]) {
     for number in 0..schedule.total() {
-        let wait = schedule
-            .due(number)
-            .saturating_duration_since(Instant::now());
+        let wait = schedule.due(number).saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             thread::sleep(wait);
         }

@@ -9,11 +9,7 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 /// The first failure; the tasks still running are dropped.
-pub(crate) async fn in_parallel<T, Fut>(
-    count: usize,
-    at_once: usize,
-    make: impl Fn(usize) -> Fut,
-) -> Result<Vec<T>>
+pub(crate) async fn in_parallel<T, Fut>(count: usize, at_once: usize, make: impl Fn(usize) -> Fut) -> Result<Vec<T>>
 where
     T: Send + 'static,
     Fut: Future<Output = Result<T>> + Send + 'static,
@@ -51,10 +47,7 @@ mod tests {
         let results = in_parallel(50, 4, |index| {
             let running = Arc::clone(&running);
             async move {
-                ensure!(
-                    running.fetch_add(1, Ordering::SeqCst) < 4,
-                    "more than four at once"
-                );
+                ensure!(running.fetch_add(1, Ordering::SeqCst) < 4, "more than four at once");
                 for _ in 0..(50 - index) {
                     tokio::task::yield_now().await;
                 }

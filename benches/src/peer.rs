@@ -36,15 +36,10 @@ pub(crate) trait Peer: Send + Sync + 'static {
     fn pids(&self) -> Vec<u32>;
 
     /// Makes `rooms` empty rooms, and whatever `clients` clients need to be let into them.
-    fn prepare(
-        &self,
-        rooms: usize,
-        clients: usize,
-    ) -> impl Future<Output = Result<Vec<String>>> + Send;
+    fn prepare(&self, rooms: usize, clients: usize) -> impl Future<Output = Result<Vec<String>>> + Send;
 
     /// Connects client number `client` and joins `room`.
-    fn join(&self, client: usize, room: &str)
-    -> impl Future<Output = Result<(Link, Inbox)>> + Send;
+    fn join(&self, client: usize, room: &str) -> impl Future<Output = Result<(Link, Inbox)>> + Send;
 
     /// The text of a frame that says `text` in `room`; `id` is what an answer will refer to.
     fn say(id: u32, room: &str, key: Uuid, text: &str) -> String;

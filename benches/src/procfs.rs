@@ -29,9 +29,7 @@ pub(crate) fn cpu(pids: &[u32]) -> Result<Duration> {
 
 /// Resident memory of all of `pids` in KiB.
 pub(crate) fn rss_kib(pids: &[u32]) -> Result<u64> {
-    pids.iter()
-        .map(|pid| status_kib(*pid, "VmRSS")?.context("the process has ended"))
-        .sum()
+    pids.iter().map(|pid| status_kib(*pid, "VmRSS")?.context("the process has ended")).sum()
 }
 
 /// A field of `/proc/PID/status` in KiB; `None` for a process that has ended and so has no memory.
@@ -68,13 +66,7 @@ mod tests {
     fn the_name_of_a_process_cannot_confuse_its_times() {
         let text = "42 (a) S (b)) R 1 42 42 0 -1 4194304 100 0 0 0 150 25 9 9 20 0 1 0 100 1 1";
         let stat = parse_stat(text).expect("the known form");
-        assert_eq!(
-            stat,
-            Stat {
-                state: 'R',
-                cpu: Duration::from_millis(1_750)
-            }
-        );
+        assert_eq!(stat, Stat { state: 'R', cpu: Duration::from_millis(1_750) });
         assert_eq!(parse_stat("42 (x) R 1"), None);
     }
 

@@ -70,9 +70,7 @@ fn record(histogram: &mut Histogram<u64>, number: u32, now: Instant, schedule: &
 }
 
 fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros())
-        .unwrap_or(LATENCY_US_MAX)
-        .clamp(1, LATENCY_US_MAX)
+    u64::try_from(time.as_micros()).unwrap_or(LATENCY_US_MAX).clamp(1, LATENCY_US_MAX)
 }
 
 /// Reads the percentiles out of a histogram of microseconds.
@@ -102,11 +100,8 @@ mod tests {
 
     #[test]
     fn only_messages_due_in_the_window_are_timed_and_all_are_counted() {
-        let timing = Timing {
-            warm_up: Duration::from_secs(1),
-            window: Duration::from_secs(1),
-            drain: Duration::ZERO,
-        };
+        let timing =
+            Timing { warm_up: Duration::from_secs(1), window: Duration::from_secs(1), drain: Duration::ZERO };
         let case = Case::named("fan5k").expect("a known case");
         let schedule = Schedule::new(case, timing, Instant::now());
         let mut recorder = Recorder::new().expect("bounds are valid");
@@ -124,11 +119,7 @@ mod tests {
 
     #[test]
     fn a_stall_is_charged_to_every_message_it_made_wait() {
-        let timing = Timing {
-            warm_up: Duration::ZERO,
-            window: Duration::from_secs(2),
-            drain: Duration::ZERO,
-        };
+        let timing = Timing { warm_up: Duration::ZERO, window: Duration::from_secs(2), drain: Duration::ZERO };
         let case = Case::named("fan5k").expect("a known case");
         let schedule = Schedule::new(case, timing, Instant::now());
         let mut recorder = Recorder::new().expect("bounds are valid");

@@ -18,9 +18,7 @@ pub(crate) fn note(line: &str) {
 
 fn say(text: &str) -> Result<()> {
     let mut output = io::stdout().lock();
-    let written = output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush());
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     written.context("writing to standard output")
 }
 
@@ -62,17 +60,11 @@ fn run_cells(report: &RunReport) -> [String; 11] {
         report.peer.to_owned(),
         format!("{:.1}", report.cpu_us_per_delivery),
         format!("{:.0}", report.deliveries_per_s),
-        format!(
-            "{:.1} / {:.1}",
-            report.delivery.p50_ms, report.delivery.p99_ms
-        ),
+        format!("{:.1} / {:.1}", report.delivery.p50_ms, report.delivery.p99_ms),
         format!("{:.1}", report.ack.p50_ms),
         mib(report.server_rss_kib as f64),
         verdict.lost.to_string(),
-        format!(
-            "{}/{}/{}",
-            faults.doubled, faults.out_of_order, verdict.diverged_rooms
-        ),
+        format!("{}/{}/{}", faults.doubled, faults.out_of_order, verdict.diverged_rooms),
         other_faults(report),
     ]
 }
@@ -90,9 +82,7 @@ fn other_faults(report: &RunReport) -> String {
         ("unsent", report.unsent),
     ];
     let found = counts.iter().filter(|(_, count)| *count > 0);
-    let found: Vec<String> = found
-        .map(|(name, count)| format!("{count} {name}"))
-        .collect();
+    let found: Vec<String> = found.map(|(name, count)| format!("{count} {name}")).collect();
     if found.is_empty() {
         return "none".to_owned();
     }
@@ -100,10 +90,7 @@ fn other_faults(report: &RunReport) -> String {
 }
 
 pub(crate) fn summaries(summaries: &[Summary]) -> Result<()> {
-    let rows: String = summaries
-        .iter()
-        .map(|summary| row(&summary_cells(summary)))
-        .collect();
+    let rows: String = summaries.iter().map(|summary| row(&summary_cells(summary))).collect();
     say(&format!(
         "
 {}{rows}",
@@ -126,17 +113,9 @@ fn summary_cells(summary: &Summary) -> [String; 8] {
     [
         summary.case.to_owned(),
         summary.peer.to_owned(),
-        format!(
-            "{:.1} / {:.1} / {:.1}",
-            summary.cpu_us_min, summary.cpu_us_median, summary.cpu_us_max
-        ),
-        summary
-            .times_floor
-            .map_or_else(|| "-".to_owned(), |times| format!("{times:.2}")),
-        format!(
-            "{:.1} / {:.1}",
-            summary.delivery_p50_ms, summary.delivery_p99_ms
-        ),
+        format!("{:.1} / {:.1} / {:.1}", summary.cpu_us_min, summary.cpu_us_median, summary.cpu_us_max),
+        summary.times_floor.map_or_else(|| "-".to_owned(), |times| format!("{times:.2}")),
+        format!("{:.1} / {:.1}", summary.delivery_p50_ms, summary.delivery_p99_ms),
         format!("{:.1}", summary.ack_p50_ms),
         mib(summary.rss_kib),
         format!("{} of {}", summary.clean_runs, summary.runs),
@@ -162,10 +141,7 @@ pub(crate) fn gathering(report: &GatherReport) -> Result<()> {
         format!("{:.2}", report.joined_s),
         format!("{:.1} / {:.1}", report.join.p50_ms, report.join.p99_ms),
         format!("{:.0}", report.cpu_us_per_join),
-        format!(
-            "{} / {} / {}",
-            report.rss_start_kib, report.rss_prepared_kib, report.rss_joined_kib
-        ),
+        format!("{} / {} / {}", report.rss_start_kib, report.rss_prepared_kib, report.rss_joined_kib),
         format!("{:.1}", report.rss_kib_per_connection),
         format!("{:.1}", report.rss_kib_per_connection_beyond_preparing),
         format!("{:.1}", report.idle_cpu_percent),
@@ -175,16 +151,8 @@ pub(crate) fn gathering(report: &GatherReport) -> Result<()> {
 }
 
 pub(crate) fn import(report: &ImportReport) -> Result<()> {
-    let names = [
-        "file",
-        "rows",
-        "s",
-        "rows/s",
-        "us/row",
-        "RSS MiB at 25 / 50 / 75 / 100 %",
-        "RSS max MiB",
-        "stored MiB",
-    ];
+    let names =
+        ["file", "rows", "s", "rows/s", "us/row", "RSS MiB at 25 / 50 / 75 / 100 %", "RSS max MiB", "stored MiB"];
     let quarters = [
         report.rss_kib_at_25_percent,
         report.rss_kib_at_50_percent,
@@ -231,10 +199,7 @@ mod tests {
         let row = row(&run_cells(&report("floor", 12.34, 0)));
         assert!(head.lines().all(|line| bars(line) == 12), "{head}");
         assert_eq!(bars(&row), 12);
-        assert!(
-            row.starts_with("| fan5k | 1 | floor | 12.3 | 5000 |"),
-            "{row}"
-        );
+        assert!(row.starts_with("| fan5k | 1 | floor | 12.3 | 5000 |"), "{row}");
     }
 
     #[test]

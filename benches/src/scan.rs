@@ -28,8 +28,7 @@ pub(crate) enum Heard {
 /// Marks the number of a benchmark's message at the beginning of its text.
 const MARK: &str = "bench-";
 
-const FILLER: &str =
-    "the quick brown fox jumps over the lazy dog and comes back for more of the same ";
+const FILLER: &str = "the quick brown fox jumps over the lazy dog and comes back for more of the same ";
 
 /// Text of message `number`, `bytes` long (more if the number needs it).
 pub(crate) fn text_of(number: u32, bytes: usize) -> String {
@@ -43,10 +42,7 @@ pub(crate) fn text_of(number: u32, bytes: usize) -> String {
 pub(crate) fn hear(text: &[u8], room: &str) -> Heard {
     if let Some(id) = number_after(text, b"\"re\":") {
         let ok = find(text, b"\"error\":").is_none();
-        return Heard::Reply {
-            id: saturated(id),
-            ok,
-        };
+        return Heard::Reply { id: saturated(id), ok };
     }
     match string_after(text, b"\"ev\":\"") {
         Some(b"room") => durable(text, room),
@@ -118,22 +114,8 @@ mod tests {
         assert_eq!(text.len(), 120);
         let frame = push("R1", 17, "message.created", &text);
         let heard = |room| hear(frame.as_bytes(), room);
-        assert_eq!(
-            heard("R1"),
-            Heard::Message {
-                seq: 17,
-                number: 41,
-                own_room: true
-            }
-        );
-        assert_eq!(
-            heard("R2"),
-            Heard::Message {
-                seq: 17,
-                number: 41,
-                own_room: false
-            }
-        );
+        assert_eq!(heard("R1"), Heard::Message { seq: 17, number: 41, own_room: true });
+        assert_eq!(heard("R2"), Heard::Message { seq: 17, number: 41, own_room: false });
     }
 
     #[test]
@@ -142,11 +124,7 @@ mod tests {
             r#"{{"data":{{"text":"{}"}},"type":"message.created","seq":9,"room":"R","ev":"room"}}"#,
             text_of(5, 0)
         );
-        let expected = Heard::Message {
-            seq: 9,
-            number: 5,
-            own_room: true,
-        };
+        let expected = Heard::Message { seq: 9, number: 5, own_room: true };
         assert_eq!(hear(frame.as_bytes(), "R"), expected);
     }
 
@@ -161,14 +139,8 @@ mod tests {
     #[test]
     fn replies_gaps_and_the_rest_are_told_apart() {
         let cases = [
-            (
-                r#"{"re":12,"ok":{"seq":3}}"#,
-                Heard::Reply { id: 12, ok: true },
-            ),
-            (
-                r#"{"re":13,"error":{"code":"busy"}}"#,
-                Heard::Reply { id: 13, ok: false },
-            ),
+            (r#"{"re":12,"ok":{"seq":3}}"#, Heard::Reply { id: 12, ok: true }),
+            (r#"{"re":13,"error":{"code":"busy"}}"#, Heard::Reply { id: 13, ok: false }),
             (r#"{"ev":"gap","room":"R","from":1,"to":2}"#, Heard::Gap),
             (r#"{"ev":"typing","room":"R"}"#, Heard::Other),
             ("", Heard::Other),

@@ -31,18 +31,8 @@ pub(crate) const CASES: [Case; 4] = [
     case("hot", [1, 500, 20], 100),
 ];
 
-const fn case(
-    name: &'static str,
-    [rooms, members_per_room, senders]: [usize; 3],
-    messages_per_s: u32,
-) -> Case {
-    Case {
-        name,
-        rooms,
-        members_per_room,
-        senders,
-        messages_per_s,
-    }
+const fn case(name: &'static str, [rooms, members_per_room, senders]: [usize; 3], messages_per_s: u32) -> Case {
+    Case { name, rooms, members_per_room, senders, messages_per_s }
 }
 
 impl Case {
@@ -78,16 +68,10 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn new(case: Case, timing: Timing, start: Instant) -> Self {
-        let count =
-            |time: Duration| (time.as_secs_f64() * f64::from(case.messages_per_s)).round() as u32;
+        let count = |time: Duration| (time.as_secs_f64() * f64::from(case.messages_per_s)).round() as u32;
         let warm = count(timing.warm_up);
         let total = warm + count(timing.window);
-        Self {
-            start,
-            case,
-            total,
-            window: warm..total,
-        }
+        Self { start, case, total, window: warm..total }
     }
 
     /// Messages of the whole run; their numbers are `0..total`.
@@ -127,11 +111,8 @@ mod tests {
     use super::*;
 
     fn schedule(name: &str) -> Schedule {
-        let timing = Timing {
-            warm_up: Duration::from_secs(2),
-            window: Duration::from_secs(6),
-            drain: Duration::ZERO,
-        };
+        let timing =
+            Timing { warm_up: Duration::from_secs(2), window: Duration::from_secs(6), drain: Duration::ZERO };
         let case = Case::named(name).expect("a known case");
         Schedule::new(case, timing, Instant::now())
     }
@@ -144,10 +125,7 @@ mod tests {
         assert!(schedule.is_measured(100));
         assert!(schedule.is_measured(399));
         assert!(!schedule.is_measured(400));
-        assert_eq!(
-            schedule.window_end() - schedule.window_start(),
-            Duration::from_secs(6)
-        );
+        assert_eq!(schedule.window_end() - schedule.window_start(), Duration::from_secs(6));
     }
 
     #[test]
@@ -162,9 +140,8 @@ mod tests {
         for case in CASES {
             let schedule = schedule(case.name);
             assert!(case.senders <= case.clients(), "{}", case.name);
-            let rooms: std::collections::BTreeSet<_> = (0..schedule.total())
-                .map(|number| schedule.room(number))
-                .collect();
+            let rooms: std::collections::BTreeSet<_> =
+                (0..schedule.total()).map(|number| schedule.room(number)).collect();
             assert_eq!(rooms.len(), case.rooms, "{}", case.name);
         }
         assert_eq!(Case::named("nonsense"), None);

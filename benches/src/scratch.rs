@@ -19,10 +19,7 @@ thread_local! {
 ///
 /// # Panics
 /// If `take` itself reads: the buffer is lent out.
-pub(crate) fn read<T>(
-    stream: &TcpStream,
-    take: impl FnOnce(&mut [u8]) -> T,
-) -> io::Result<Option<T>> {
+pub(crate) fn read<T>(stream: &TcpStream, take: impl FnOnce(&mut [u8]) -> T) -> io::Result<Option<T>> {
     SCRATCH.with_borrow_mut(|buffer| match stream.try_read(buffer) {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
         Ok(read) => Ok(Some(take(&mut buffer[..read]))),
@@ -41,17 +38,12 @@ mod tests {
     #[tokio::test]
     async fn reading_tells_nothing_yet_from_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let mut writer = TcpStream::connect(listener.local_addr().expect("bound"))
-            .await
-            .expect("listening");
+        let mut writer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
         let (reader, _) = listener.accept().await.expect("a client");
         assert_eq!(read(&reader, |bytes| bytes.len()).expect("open"), None);
         writer.write_all(b"four").await.expect("written");
         reader.readable().await.expect("readable");
-        assert_eq!(
-            read(&reader, |bytes| bytes.to_vec()).expect("open"),
-            Some(b"four".to_vec())
-        );
+        assert_eq!(read(&reader, |bytes| bytes.to_vec()).expect("open"), Some(b"four".to_vec()));
         drop(writer);
         reader.readable().await.expect("readable");
         let end = read(&reader, |bytes| bytes.len()).expect_err("ended");

@@ -53,10 +53,7 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {:?}", command.as_std().get_program()))?;
         let pid = child.id().context("the server has already ended")?;
-        let stderr = child
-            .stderr
-            .take()
-            .context("the server has no standard error")?;
+        let stderr = child.stderr.take().context("the server has no standard error")?;
         let tail = Tail::default();
         let mut lines = BufReader::new(stderr).lines();
         timeout(START_MAX, until_listening(&mut lines, &tail))
@@ -65,12 +62,7 @@ impl Server {
             .flatten()
             .with_context(|| format!("{name} did not start; it said:\n{}", said(&tail)))?;
         tokio::spawn(keep_reading(lines, Arc::clone(&tail)));
-        Ok(Self {
-            name,
-            pid,
-            child: Mutex::new(Some(child)),
-            tail,
-        })
+        Ok(Self { name, pid, child: Mutex::new(Some(child)), tail })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -117,9 +109,7 @@ async fn keep_reading(mut lines: Lines<BufReader<ChildStderr>>, tail: Tail) {
 }
 
 fn keep(tail: &Tail, line: String) {
-    let mut tail = tail
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut tail = tail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if tail.len() == TAIL_LINES_MAX {
         tail.pop_front();
     }
@@ -127,9 +117,7 @@ fn keep(tail: &Tail, line: String) {
 }
 
 fn said(tail: &Tail) -> String {
-    let tail = tail
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let tail = tail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     Vec::from_iter(tail.iter().cloned()).join("\n")
 }
 
@@ -156,11 +144,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_is_up_once_it_says_so_and_gone_once_stopped() {
-        let script =
-            "echo starting >&2; echo 'INFO listening on http://127.0.0.1:1' >&2; exec sleep 60";
-        let server = Server::start("test", shell(script))
-            .await
-            .expect("it listens");
+        let script = "echo starting >&2; echo 'INFO listening on http://127.0.0.1:1' >&2; exec sleep 60";
+        let server = Server::start("test", shell(script)).await.expect("it listens");
         assert_ne!(crate::procfs::stat(server.pid()).expect("alive").state, 'Z');
         server.stop().await.expect("it ends");
         assert!(crate::procfs::stat(server.pid()).is_err());
@@ -168,22 +153,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_ends_early_is_quoted() {
-        let failure = Server::start("test", shell("echo 'the disk is full' >&2; exit 3"))
-            .await
-            .expect_err("it ended");
-        assert!(
-            format!("{failure:#}").contains("the disk is full"),
-            "{failure:#}"
-        );
+        let failure =
+            Server::start("test", shell("echo 'the disk is full' >&2; exit 3")).await.expect_err("it ended");
+        assert!(format!("{failure:#}").contains("the disk is full"), "{failure:#}");
     }
 
     #[tokio::test]
     async fn a_server_that_fails_while_draining_fails_the_run() {
-        let script =
-            "trap 'exit 4' TERM; echo 'listening on http://x' >&2; while :; do sleep 0.05; done";
-        let server = Server::start("test", shell(script))
-            .await
-            .expect("it listens");
+        let script = "trap 'exit 4' TERM; echo 'listening on http://x' >&2; while :; do sleep 0.05; done";
+        let server = Server::start("test", shell(script)).await.expect("it listens");
         let failure = server.stop().await.expect_err("it exits with 4");
         assert!(failure.to_string().contains("exit status: 4"), "{failure}");
     }

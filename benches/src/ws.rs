@@ -74,11 +74,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Option<Frame>, FrameError> {
     }
     let payload = at..at + length;
     let opcode = first & 0x0F;
-    Ok((buffer.len() >= payload.end).then_some(Frame {
-        opcode,
-        mask,
-        payload,
-    }))
+    Ok((buffer.len() >= payload.end).then_some(Frame { opcode, mask, payload }))
 }
 
 /// Takes the mask off (or puts it on) in place.
@@ -130,11 +126,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// Gives every whole frame of `fresh` (behind what was pending) to `take`, unmasked.
-    pub(crate) fn drain(
-        &mut self,
-        fresh: &mut [u8],
-        mut take: impl FnMut(u8, &[u8]),
-    ) -> Result<(), FrameError> {
+    pub(crate) fn drain(&mut self, fresh: &mut [u8], mut take: impl FnMut(u8, &[u8])) -> Result<(), FrameError> {
         if !self.pending.is_empty() {
             self.pending.extend_from_slice(fresh);
             let used = drain_buffer(&mut self.pending, &mut take)?;
@@ -189,10 +181,7 @@ mod tests {
     fn a_frame_of_any_length_is_read_as_it_was_written() {
         for length in [0, 1, 125, 126, 65_535, 65_536, 70_000] {
             let text = vec![b'a'; length];
-            for mut frame in [
-                server_text(&text).to_vec(),
-                client_frame(TEXT, &text, [1, 2, 3, 4]).to_vec(),
-            ] {
+            for mut frame in [server_text(&text).to_vec(), client_frame(TEXT, &text, [1, 2, 3, 4]).to_vec()] {
                 let mut heard = Vec::new();
                 Inbox::default()
                     .drain(&mut frame, |opcode, payload| {
@@ -206,12 +195,7 @@ mod tests {
 
     #[test]
     fn frames_cut_anywhere_arrive_whole_and_in_order() {
-        let stream = [
-            &server_text(b"one")[..],
-            &server_text(&[b'x'; 300]),
-            &server_text(b""),
-        ]
-        .concat();
+        let stream = [&server_text(b"one")[..], &server_text(&[b'x'; 300]), &server_text(b"")].concat();
         for step in 1..stream.len() {
             let mut inbox = Inbox::default();
             let mut lengths = Vec::new();

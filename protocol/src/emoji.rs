@@ -10,9 +10,7 @@ use crate::error::Refusal;
 pub const NAME_CHARS_MAX: usize = 64;
 
 /// An emoji in the form that is stored and compared.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct Emoji(String);
 
@@ -26,10 +24,7 @@ impl Emoji {
         if emojis::get(text).is_some() || is_name(text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Refusal::field(
-            "emoji",
-            "`emoji` is one Unicode emoji or `:name:`",
-        ))
+        Err(Refusal::field("emoji", "`emoji` is one Unicode emoji or `:name:`"))
     }
 
     /// The emoji itself.
@@ -41,20 +36,13 @@ impl Emoji {
     /// An emoji out of an archive: kept whatever it is, a shortcode wrapped in colons.
     #[must_use]
     pub fn from_archive(text: &str) -> Self {
-        if emojis::get(text).is_some() {
-            Self(text.to_owned())
-        } else {
-            Self(format!(":{text}:"))
-        }
+        if emojis::get(text).is_some() { Self(text.to_owned()) } else { Self(format!(":{text}:")) }
     }
 
     /// Undoes [`Emoji::from_archive`].
     #[must_use]
     pub fn to_archive(&self) -> &str {
-        self.0
-            .strip_prefix(':')
-            .and_then(|rest| rest.strip_suffix(':'))
-            .unwrap_or(&self.0)
+        self.0.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).unwrap_or(&self.0)
     }
 }
 
@@ -65,18 +53,12 @@ impl fmt::Display for Emoji {
 }
 
 fn is_name(text: &str) -> bool {
-    let Some(name) = text
-        .strip_prefix(':')
-        .and_then(|rest| rest.strip_suffix(':'))
-    else {
+    let Some(name) = text.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')) else {
         return false;
     };
     let allowed = |c: char| c.is_alphanumeric() || "_-+'.@&:".contains(c);
     let outer = name.starts_with(':') || name.ends_with(':');
-    !name.is_empty()
-        && !outer
-        && name.chars().count() <= NAME_CHARS_MAX
-        && name.chars().all(allowed)
+    !name.is_empty() && !outer && name.chars().count() <= NAME_CHARS_MAX && name.chars().all(allowed)
 }
 
 #[cfg(test)]
@@ -85,27 +67,11 @@ mod tests {
 
     #[test]
     fn one_emoji_or_one_name_is_taken() {
-        for text in [
-            "👍",
-            "👍🏽",
-            "❤️",
-            "🏳️‍🌈",
-            ":iihanashi:",
-            ":thumbsup::skin-tone-2:",
-            ":+1:",
-        ] {
+        for text in ["👍", "👍🏽", "❤️", "🏳️‍🌈", ":iihanashi:", ":thumbsup::skin-tone-2:", ":+1:"]
+        {
             assert!(Emoji::parse(text).is_ok(), "{text}");
         }
-        for text in [
-            "",
-            "a",
-            "👍👍",
-            ":",
-            "::",
-            ":a b:",
-            "👍 ",
-            &format!(":{}:", "x".repeat(65)),
-        ] {
+        for text in ["", "a", "👍👍", ":", "::", ":a b:", "👍 ", &format!(":{}:", "x".repeat(65))] {
             assert!(Emoji::parse(text).is_err(), "{text}");
         }
     }

@@ -103,9 +103,7 @@ impl fmt::Display for ErrorCode {
 }
 
 /// A documented "no": an answer to the caller, not a failure of the server's.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema)]
 #[error("{code}: {message}")]
 pub struct Refusal {
     /// The code, to act on.
@@ -125,13 +123,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with `code`, said to a person as `message`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            retryable: code.retryable(),
-            retry_after_ms: None,
-            field: None,
-        }
+        Self { code, message: message.into(), retryable: code.retryable(), retry_after_ms: None, field: None }
     }
 
     /// `bad_request` for `field`.
@@ -150,10 +142,7 @@ impl Refusal {
     /// `forbidden`, naming the right that is missing.
     #[must_use]
     pub fn forbidden(right: &str) -> Self {
-        Self::new(
-            ErrorCode::Forbidden,
-            format!("this needs the right to {right}"),
-        )
+        Self::new(ErrorCode::Forbidden, format!("this needs the right to {right}"))
     }
 
     /// The same with a time after which to try again.

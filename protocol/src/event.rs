@@ -294,9 +294,7 @@ impl Event {
             key: self.key,
             data: &self.body,
         };
-        Bytes::from(
-            serde_json::to_vec(&push).expect("an event has string keys and no failing parts"),
-        )
+        Bytes::from(serde_json::to_vec(&push).expect("an event has string keys and no failing parts"))
     }
 
     /// Reads a push back.
@@ -304,23 +302,8 @@ impl Event {
     /// # Errors
     /// [`EventError`]: other bytes than ours, or a kind of a later version.
     pub fn decode(push: &[u8]) -> Result<Self, EventError> {
-        let PushIn {
-            room,
-            seq,
-            ts,
-            r#type,
-            by,
-            key,
-            data,
-        } = serde_json::from_slice(push)?;
-        Ok(Self {
-            room,
-            seq,
-            ts,
-            by,
-            key,
-            body: EventBody::decode(&r#type, data.get())?,
-        })
+        let PushIn { room, seq, ts, r#type, by, key, data } = serde_json::from_slice(push)?;
+        Ok(Self { room, seq, ts, by, key, body: EventBody::decode(&r#type, data.get())? })
     }
 
     /// The message this event changes, for kinds that change one.
@@ -374,16 +357,9 @@ mod tests {
 
     #[test]
     fn a_message_is_stored_as_the_push_of_the_contract() {
-        let created = Created {
-            text: "hi **all**".into(),
-            reply_to: Some(Seq(1040)),
-            ..Created::default()
-        };
+        let created = Created { text: "hi **all**".into(), reply_to: Some(Seq(1040)), ..Created::default() };
         let key = MessageKey(uuid::Uuid::from_u128(1));
-        let event = Event {
-            key: Some(key),
-            ..event(EventBody::MessageCreated(Box::new(created)))
-        };
+        let event = Event { key: Some(key), ..event(EventBody::MessageCreated(Box::new(created))) };
         let wanted = concat!(
             r#"{"ev":"room","room":"0000000000005","seq":1042,"ts":"2026-11-23T12:00:00.007Z","#,
             r#""type":"message.created","by":"0000000000009","key":"00000000-0000-0000-0000-000000000001","#,
@@ -391,87 +367,42 @@ mod tests {
             r#""mentions":{"users":[],"roles":[],"everyone":false}}}"#
         );
         assert_eq!(std::str::from_utf8(&event.encode()).expect("JSON"), wanted);
-        assert_eq!(
-            Event::decode(wanted.as_bytes()).expect("our own form"),
-            event
-        );
+        assert_eq!(Event::decode(wanted.as_bytes()).expect("our own form"), event);
     }
 
     #[test]
     fn every_kind_reads_back() {
         let (user, target) = (UserId::from_raw(3), Seq(7));
         let emoji = Emoji::parse("👍").expect("an emoji");
-        let changed: serde_json::Map<_, _> =
-            [("topic".to_owned(), "new".into())].into_iter().collect();
+        let changed: serde_json::Map<_, _> = [("topic".to_owned(), "new".into())].into_iter().collect();
         let bodies = [
             EventBody::MessageCreated(Box::default()),
-            EventBody::MessageEdited {
-                target,
-                text: "b\n\"".into(),
-                mentions: Mentions::default(),
-            },
-            EventBody::MessageDeleted {
-                target,
-                reason: Some("spam".into()),
-            },
-            EventBody::MessagesPurged {
-                user: Some(user),
-                from: Seq(1),
-                to: Seq(2),
-            },
-            EventBody::ReactionAdded {
-                target,
-                emoji: emoji.clone(),
-                count: Some(3),
-            },
+            EventBody::MessageEdited { target, text: "b\n\"".into(), mentions: Mentions::default() },
+            EventBody::MessageDeleted { target, reason: Some("spam".into()) },
+            EventBody::MessagesPurged { user: Some(user), from: Seq(1), to: Seq(2) },
+            EventBody::ReactionAdded { target, emoji: emoji.clone(), count: Some(3) },
             EventBody::ReactionRemoved { target, emoji },
             EventBody::MessagePinned { target },
             EventBody::MessageUnpinned { target },
-            EventBody::ThreadCreated {
-                target,
-                room: RoomId::from_raw(6),
-                title: "t".into(),
-            },
+            EventBody::ThreadCreated { target, room: RoomId::from_raw(6), title: "t".into() },
             EventBody::MemberJoined { user },
             EventBody::MemberLeft { user },
-            EventBody::MemberRemoved {
-                user,
-                reason: None,
-                by: user,
-            },
-            EventBody::MemberUpdated {
-                user,
-                roles: vec!["a".into()],
-            },
-            EventBody::RoomUpdated {
-                changed: changed.clone(),
-            },
+            EventBody::MemberRemoved { user, reason: None, by: user },
+            EventBody::MemberUpdated { user, roles: vec!["a".into()] },
+            EventBody::RoomUpdated { changed: changed.clone() },
             EventBody::RoomCreated {
                 room: RoomId::from_raw(6),
                 name: "n".into(),
                 kind: crate::room::RoomKind::Text,
             },
-            EventBody::RoomDeleted {
-                room: RoomId::from_raw(6),
-                name: "n".into(),
-            },
+            EventBody::RoomDeleted { room: RoomId::from_raw(6), name: "n".into() },
             EventBody::CommunityUpdated { changed },
-            EventBody::InviteUpdated {
-                code: "c".into(),
-                revoked: true,
-            },
+            EventBody::InviteUpdated { code: "c".into(), revoked: true },
         ];
-        assert_eq!(
-            bodies.len(),
-            EventKind::ALL.len(),
-            "a kind is missing from this test"
-        );
+        assert_eq!(bodies.len(), EventKind::ALL.len(), "a kind is missing from this test");
         for body in bodies {
             let event = event(body);
-            assert_eq!(
-                EventKind::from_number(event.body.kind() as u8),
-                Some(event.body.kind())
-            );
+            assert_eq!(EventKind::from_number(event.body.kind() as u8), Some(event.body.kind()));
             assert_eq!(Event::decode(&event.encode()).expect("our own form"), event);
         }
     }

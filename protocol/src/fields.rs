@@ -31,9 +31,7 @@ impl Fields<'_> {
     /// `bad_request` for any other type.
     pub fn maybe_text(&self, name: &str) -> Result<Option<String>, Refusal> {
         let wrong = || Refusal::field(name, format!("`{name}` must be a string"));
-        self.value(name)
-            .map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong))
-            .transpose()
+        self.value(name).map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong)).transpose()
     }
 
     /// A text.
@@ -41,8 +39,7 @@ impl Fields<'_> {
     /// # Errors
     /// `bad_request` when absent or of another type.
     pub fn text(&self, name: &str) -> Result<String, Refusal> {
-        self.maybe_text(name)
-            .and_then(|text| self.required(name, text))
+        self.maybe_text(name).and_then(|text| self.required(name, text))
     }
 
     /// An optional flag.
@@ -51,8 +48,7 @@ impl Fields<'_> {
     /// `bad_request` for any other type.
     pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
         let wrong = || Refusal::field(name, format!("`{name}` must be true or false"));
-        self.value(name)
-            .map_or(Ok(false), |value| value.as_bool().ok_or_else(wrong))
+        self.value(name).map_or(Ok(false), |value| value.as_bool().ok_or_else(wrong))
     }
 
     /// An optional whole number from 0.
@@ -61,9 +57,7 @@ impl Fields<'_> {
     /// `bad_request` for anything else, fractions and numbers below 0 among it.
     pub fn maybe_number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let wrong = || Refusal::field(name, format!("`{name}` must be a whole number from 0"));
-        self.value(name)
-            .map(|value| value.as_u64().ok_or_else(wrong))
-            .transpose()
+        self.value(name).map(|value| value.as_u64().ok_or_else(wrong)).transpose()
     }
 
     /// An optional place in a room.
@@ -79,14 +73,11 @@ impl Fields<'_> {
     /// # Errors
     /// `bad_request` when absent or no whole number.
     pub fn seq(&self, name: &str) -> Result<Seq, Refusal> {
-        self.maybe_seq(name)
-            .and_then(|seq| self.required(name, seq))
+        self.maybe_seq(name).and_then(|seq| self.required(name, seq))
     }
 
     fn id<T: FromStr>(&self, name: &str, what: &str) -> Result<T, Refusal> {
-        self.text(name)?
-            .parse()
-            .map_err(|_| Refusal::not_found(what))
+        self.text(name)?.parse().map_err(|_| Refusal::not_found(what))
     }
 
     /// The field `room`.
@@ -117,10 +108,7 @@ impl Fields<'_> {
         };
         let items = value.as_array().ok_or_else(wrong)?;
         if items.len() > items_max {
-            return Err(Refusal::field(
-                name,
-                format!("`{name}` has at most {items_max} entries"),
-            ));
+            return Err(Refusal::field(name, format!("`{name}` has at most {items_max} entries")));
         }
         items
             .iter()
@@ -164,10 +152,7 @@ impl Fields<'_> {
         let cursors = value.as_object().ok_or_else(wrong)?;
         if cursors.len() > items_max {
             let message = format!("`{name}` has at most {items_max} entries");
-            return Err(Refusal {
-                code: ErrorCode::BadRequest,
-                ..Refusal::field(name, message)
-            });
+            return Err(Refusal { code: ErrorCode::BadRequest, ..Refusal::field(name, message) });
         }
         let mut known = Vec::with_capacity(cursors.len());
         for (room, seq) in cursors {
@@ -195,51 +180,25 @@ mod tests {
         let bad = |field: &str| Some((ErrorCode::BadRequest, Some(field.to_owned())));
         assert_eq!(with(r#"{"room":7}"#, |f| f.room()).err(), bad("room"));
         assert_eq!(with("{}", |f| f.room()).err(), bad("room"));
-        assert_eq!(
-            with(r#"{"room":{"a":1}}"#, |f| f.text("room")).err(),
-            bad("room")
-        );
+        assert_eq!(with(r#"{"room":{"a":1}}"#, |f| f.text("room")).err(), bad("room"));
         assert_eq!(with(r#"{"seq":-1}"#, |f| f.seq("seq")).err(), bad("seq"));
         assert_eq!(with(r#"{"seq":1.5}"#, |f| f.seq("seq")).err(), bad("seq"));
-        assert_eq!(
-            with(r#"{"limit":0}"#, |f| f.limit(50, 100)).err(),
-            bad("limit")
-        );
-        assert_eq!(
-            with(r#"{"limit":101}"#, |f| f.limit(50, 100)).err(),
-            bad("limit")
-        );
+        assert_eq!(with(r#"{"limit":0}"#, |f| f.limit(50, 100)).err(), bad("limit"));
+        assert_eq!(with(r#"{"limit":101}"#, |f| f.limit(50, 100)).err(), bad("limit"));
         assert_eq!(with(r#"{"key":"x"}"#, |f| f.key()).err(), bad("key"));
-        assert_eq!(
-            with(r#"{"files":["a",1]}"#, |f| f.texts("files", 10)).err(),
-            bad("files")
-        );
-        assert_eq!(
-            with(r#"{"cursors":{"0000000000001":"x"}}"#, |f| f
-                .cursors("cursors", 9))
-            .err(),
-            bad("cursors")
-        );
+        assert_eq!(with(r#"{"files":["a",1]}"#, |f| f.texts("files", 10)).err(), bad("files"));
+        assert_eq!(with(r#"{"cursors":{"0000000000001":"x"}}"#, |f| f.cursors("cursors", 9)).err(), bad("cursors"));
     }
 
     #[test]
     fn an_id_that_cannot_exist_is_not_found() {
-        assert_eq!(
-            with(r#"{"room":"nowhere"}"#, |f| f.room()),
-            Err((ErrorCode::NotFound, None))
-        );
+        assert_eq!(with(r#"{"room":"nowhere"}"#, |f| f.room()), Err((ErrorCode::NotFound, None)));
     }
 
     #[test]
     fn the_largest_numbers_are_read() {
-        assert_eq!(
-            with(r#"{"seq":9223372036854775808}"#, |f| f.seq("seq")),
-            Ok(Seq(1 << 63))
-        );
+        assert_eq!(with(r#"{"seq":9223372036854775808}"#, |f| f.seq("seq")), Ok(Seq(1 << 63)));
         assert_eq!(with("{}", |f| f.limit(50, 100)), Ok(50));
-        assert_eq!(
-            with(r#"{"after":null}"#, |f| f.maybe_seq("after")),
-            Ok(None)
-        );
+        assert_eq!(with(r#"{"after":null}"#, |f| f.maybe_seq("after")), Ok(None));
     }
 }

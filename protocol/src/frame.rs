@@ -35,11 +35,7 @@ impl Format {
     #[must_use]
     pub fn negotiate(offered: &str) -> Option<Self> {
         let known = [Self::Json, Self::MessagePack];
-        offered.split(',').find_map(|name| {
-            known
-                .into_iter()
-                .find(|format| format.subprotocol() == name.trim())
-        })
+        offered.split(',').find_map(|name| known.into_iter().find(|format| format.subprotocol() == name.trim()))
     }
 
     /// Reads one payload; `None` for anything but exactly one value of this format.
@@ -64,9 +60,7 @@ impl Format {
     pub fn write(self, value: &Value) -> Vec<u8> {
         match self {
             Self::Json => value.to_string().into_bytes(),
-            Self::MessagePack => {
-                rmp_serde::to_vec_named(value).expect("JSON values fit MessagePack")
-            }
+            Self::MessagePack => rmp_serde::to_vec_named(value).expect("JSON values fit MessagePack"),
         }
     }
 
@@ -91,19 +85,13 @@ impl Frame {
     #[must_use]
     pub fn new(payload: &[u8]) -> Self {
         let (json, header_bytes) = with_header(Format::Json.opcode(), payload);
-        Self {
-            json,
-            header_bytes,
-            packed: OnceLock::new(),
-        }
+        Self { json, header_bytes, packed: OnceLock::new() }
     }
 
     /// A frame of anything that can be written as JSON.
     #[must_use]
     pub fn of(value: &impl Serialize) -> Self {
-        Self::new(
-            &serde_json::to_vec(value).expect("wire types have string keys and no failing parts"),
-        )
+        Self::new(&serde_json::to_vec(value).expect("wire types have string keys and no failing parts"))
     }
 
     /// The answer `ok` to request `re`.
@@ -192,17 +180,11 @@ mod tests {
 
     #[test]
     fn both_formats_say_the_same() {
-        let frame = Frame::ok(
-            7,
-            &serde_json::json!({"seq": 1042, "text": "hé", "none": null}),
-        );
+        let frame = Frame::ok(7, &serde_json::json!({"seq": 1042, "text": "hé", "none": null}));
         assert_eq!(frame.wire(Format::Json)[0], 0x81);
         let packed = frame.wire(Format::MessagePack);
         assert_eq!(packed[0], 0x82);
-        assert_eq!(
-            Format::MessagePack.read(&packed[2..]),
-            Format::Json.read(frame.payload())
-        );
+        assert_eq!(Format::MessagePack.read(&packed[2..]), Format::Json.read(frame.payload()));
     }
 
     #[test]
@@ -214,10 +196,7 @@ mod tests {
 
     #[test]
     fn the_first_subprotocol_we_know_is_taken() {
-        assert_eq!(
-            Format::negotiate("x, hubbub.v1.msgpack, hubbub.v1.json"),
-            Some(Format::MessagePack)
-        );
+        assert_eq!(Format::negotiate("x, hubbub.v1.msgpack, hubbub.v1.json"), Some(Format::MessagePack));
         assert_eq!(Format::negotiate("graphql-ws"), None);
     }
 }

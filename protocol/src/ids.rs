@@ -46,17 +46,10 @@ fn decode(text: &str) -> Result<u64, NotAnId> {
         return Err(NotAnId);
     }
     text.bytes().try_fold(0_u64, |raw, byte| {
-        let digit = ALPHABET
-            .iter()
-            .position(|&known| known == byte)
-            .ok_or(NotAnId)?;
+        let digit = ALPHABET.iter().position(|&known| known == byte).ok_or(NotAnId)?;
         let shifted = raw.checked_mul(32).ok_or(NotAnId)?;
         let value = shifted + u64::try_from(digit).map_err(|_| NotAnId)?;
-        if i64::try_from(value).is_ok() {
-            Ok(value)
-        } else {
-            Err(NotAnId)
-        }
+        if i64::try_from(value).is_ok() { Ok(value) } else { Err(NotAnId) }
     })
 }
 
@@ -187,10 +180,7 @@ impl TsidGenerator {
     #[must_use]
     pub const fn new(node: u16) -> Self {
         let node = (node as u64 & ((1 << NODE_BITS) - 1)) << COUNTER_BITS;
-        Self {
-            node,
-            last: AtomicU64::new(0),
-        }
+        Self { node, last: AtomicU64::new(0) }
     }
 
     /// The next raw id at `unix_ms`. When more than 4,096 are asked for in one millisecond, or the
@@ -199,10 +189,7 @@ impl TsidGenerator {
         let ms = unix_ms.saturating_sub(TSID_EPOCH_UNIX_MS) & ((1 << MS_BITS) - 1);
         let tick = ms << COUNTER_BITS;
         let step = |last: u64| Some(tick.max(last + 1));
-        let before = self
-            .last
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
-            .unwrap_or_else(|last| last);
+        let before = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or_else(|last| last);
         let tick = tick.max(before + 1);
         let (ms, counter) = (tick >> COUNTER_BITS, tick & ((1 << COUNTER_BITS) - 1));
         (ms << (COUNTER_BITS + NODE_BITS)) | self.node | counter
@@ -301,15 +288,8 @@ mod tests {
     #[test]
     fn text_that_names_no_id_is_refused() {
         let beyond = "8000000000000";
-        for text in [
-            "",
-            "0AXS751X00W7",
-            "0AXS751X00W7CC",
-            "0axs751x00w7c",
-            "0AXS751X00W7U",
-            beyond,
-            "éééééé0",
-        ] {
+        for text in ["", "0AXS751X00W7", "0AXS751X00W7CC", "0axs751x00w7c", "0AXS751X00W7U", beyond, "éééééé0"]
+        {
             assert_eq!(text.parse::<RoomId>(), Err(NotAnId), "{text}");
         }
     }
@@ -326,9 +306,7 @@ mod tests {
 
     #[test]
     fn only_a_version_7_key_tells_its_time() {
-        let v7: Uuid = "018cc251-f400-7000-8000-000000000000"
-            .parse()
-            .expect("a uuid");
+        let v7: Uuid = "018cc251-f400-7000-8000-000000000000".parse().expect("a uuid");
         assert_eq!(MessageKey(v7).unix_ms(), Some(TSID_EPOCH_UNIX_MS));
         assert_eq!(MessageKey(Uuid::from_u128(0x1234)).unix_ms(), None);
     }

@@ -67,13 +67,7 @@ impl MessageState {
         let EventBody::MessageCreated(created) = &event.body else {
             return None;
         };
-        let Created {
-            text,
-            reply_to,
-            files,
-            mentions,
-            imported,
-        } = (**created).clone();
+        let Created { text, reply_to, files, mentions, imported } = (**created).clone();
         Some(Self {
             room: event.room,
             seq: event.seq,
@@ -82,9 +76,7 @@ impl MessageState {
             key: event.key,
             text,
             edited_at: None,
-            deleted: imported
-                .as_ref()
-                .is_some_and(|from| from.kind.as_deref() == Some("deleted")),
+            deleted: imported.as_ref().is_some_and(|from| from.kind.as_deref() == Some("deleted")),
             reply_to,
             files,
             mentions,
@@ -117,9 +109,7 @@ impl MessageState {
             EventBody::ReactionRemoved { emoji, .. } => self.unreact(emoji, event.by),
             EventBody::MessagePinned { .. } => self.pinned = true,
             EventBody::MessageUnpinned { .. } => self.pinned = false,
-            EventBody::ThreadCreated { room, title, .. } => {
-                self.thread = Some((*room, title.clone()))
-            }
+            EventBody::ThreadCreated { room, title, .. } => self.thread = Some((*room, title.clone())),
             _ => {}
         }
     }
@@ -127,9 +117,7 @@ impl MessageState {
     /// Whether `user` has reacted with `emoji`.
     #[must_use]
     pub fn has_reacted(&self, emoji: &Emoji, user: UserId) -> bool {
-        self.reactions
-            .iter()
-            .any(|reacted| reacted.emoji == *emoji && reacted.users.contains(&user))
+        self.reactions.iter().any(|reacted| reacted.emoji == *emoji && reacted.users.contains(&user))
     }
 
     fn delete(&mut self) {
@@ -142,18 +130,10 @@ impl MessageState {
     }
 
     fn react(&mut self, emoji: &Emoji, user: UserId, unnamed: Option<u32>) {
-        let at = self
-            .reactions
-            .iter()
-            .position(|reacted| reacted.emoji == *emoji)
-            .unwrap_or_else(|| {
-                self.reactions.push(Reacted {
-                    emoji: emoji.clone(),
-                    users: Vec::new(),
-                    unnamed: 0,
-                });
-                self.reactions.len() - 1
-            });
+        let at = self.reactions.iter().position(|reacted| reacted.emoji == *emoji).unwrap_or_else(|| {
+            self.reactions.push(Reacted { emoji: emoji.clone(), users: Vec::new(), unnamed: 0 });
+            self.reactions.len() - 1
+        });
         let reacted = &mut self.reactions[at];
         match unnamed {
             Some(count) => reacted.unnamed += count,
@@ -168,8 +148,7 @@ impl MessageState {
                 reacted.users.retain(|known| *known != user);
             }
         }
-        self.reactions
-            .retain(|reacted| !reacted.users.is_empty() || reacted.unnamed > 0);
+        self.reactions.retain(|reacted| !reacted.users.is_empty() || reacted.unnamed > 0);
     }
 }
 
@@ -271,21 +250,11 @@ mod tests {
     const BOB: UserId = UserId::from_raw(2);
 
     fn event(seq: u64, by: UserId, body: EventBody) -> Event {
-        Event {
-            room: RoomId::from_raw(5),
-            seq: Seq(seq),
-            ts: Timestamp(1_000),
-            by,
-            key: None,
-            body,
-        }
+        Event { room: RoomId::from_raw(5), seq: Seq(seq), ts: Timestamp(1_000), by, key: None, body }
     }
 
     fn folded(bodies: Vec<(UserId, EventBody)>) -> MessageState {
-        let created = EventBody::MessageCreated(Box::new(Created {
-            text: "hi".into(),
-            ..Created::default()
-        }));
+        let created = EventBody::MessageCreated(Box::new(Created { text: "hi".into(), ..Created::default() }));
         let mut state = MessageState::begin(&event(1, ADA, created)).expect("a message");
         for (seq, (by, body)) in (2..).zip(bodies) {
             state.apply(&event(seq, by, body));
@@ -294,30 +263,15 @@ mod tests {
     }
 
     fn added(emoji: &str) -> EventBody {
-        EventBody::ReactionAdded {
-            target: Seq(1),
-            emoji: Emoji::parse(emoji).expect("an emoji"),
-            count: None,
-        }
+        EventBody::ReactionAdded { target: Seq(1), emoji: Emoji::parse(emoji).expect("an emoji"), count: None }
     }
 
     #[test]
     fn reactions_count_people_once_in_order_of_first_use() {
-        let removed = EventBody::ReactionRemoved {
-            target: Seq(1),
-            emoji: Emoji::parse("👍").expect("an emoji"),
-        };
-        let state = folded(vec![
-            (ADA, added("👍")),
-            (BOB, added("🎉")),
-            (BOB, added("👍")),
-            (BOB, added("👍")),
-        ]);
+        let removed = EventBody::ReactionRemoved { target: Seq(1), emoji: Emoji::parse("👍").expect("an emoji") };
+        let state = folded(vec![(ADA, added("👍")), (BOB, added("🎉")), (BOB, added("👍")), (BOB, added("👍"))]);
         let seen = state.seen_by(BOB, None).reactions;
-        let got: Vec<_> = seen
-            .iter()
-            .map(|r| (r.emoji.as_str(), r.count, r.me))
-            .collect();
+        let got: Vec<_> = seen.iter().map(|r| (r.emoji.as_str(), r.count, r.me)).collect();
         assert_eq!(got, [("👍", 2, true), ("🎉", 1, true)]);
         let state = folded(vec![(ADA, added("👍")), (ADA, removed)]);
         assert!(state.reactions.is_empty());
@@ -326,15 +280,8 @@ mod tests {
     #[test]
     fn a_deleted_message_keeps_its_place_and_nothing_else() {
         let target = Seq(1);
-        let edited = EventBody::MessageEdited {
-            target,
-            text: "late".into(),
-            mentions: Mentions::default(),
-        };
-        let deleted = EventBody::MessageDeleted {
-            target,
-            reason: None,
-        };
+        let edited = EventBody::MessageEdited { target, text: "late".into(), mentions: Mentions::default() };
+        let deleted = EventBody::MessageDeleted { target, reason: None };
         let state = folded(vec![(BOB, added("👍")), (ADA, deleted), (ADA, edited)]);
         assert!(state.deleted && state.text.is_empty() && state.reactions.is_empty());
         assert_eq!(state.seq, target);
@@ -342,11 +289,7 @@ mod tests {
 
     #[test]
     fn a_purge_reaches_only_its_range_and_its_user() {
-        let purge = |user, from| EventBody::MessagesPurged {
-            user,
-            from: Seq(from),
-            to: Seq(9),
-        };
+        let purge = |user, from| EventBody::MessagesPurged { user, from: Seq(from), to: Seq(9) };
         assert!(folded(vec![(BOB, purge(Some(ADA), 1))]).deleted);
         assert!(!folded(vec![(BOB, purge(Some(BOB), 1))]).deleted);
         assert!(!folded(vec![(BOB, purge(None, 2))]).deleted);

@@ -139,10 +139,7 @@ impl BitOr for Permissions {
 
 impl fmt::Debug for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Self::NAMES
-            .iter()
-            .filter(|(bit, _)| self.0 & bit.0 != 0)
-            .map(|(_, name)| name);
+        let names = Self::NAMES.iter().filter(|(bit, _)| self.0 & bit.0 != 0).map(|(_, name)| name);
         f.debug_set().entries(names).finish()
     }
 }
@@ -172,8 +169,7 @@ mod tests {
 
     #[test]
     fn a_set_is_a_decimal_string() {
-        let json = serde_json::to_string(&(Permissions::VIEW | Permissions::ADMINISTRATOR))
-            .expect("plain data");
+        let json = serde_json::to_string(&(Permissions::VIEW | Permissions::ADMINISTRATOR)).expect("plain data");
         assert_eq!(json, "\"1099511627777\"");
         let back: Permissions = serde_json::from_str(&json).expect("our own form");
         assert_eq!(back, Permissions::VIEW | Permissions::ADMINISTRATOR);

@@ -99,34 +99,16 @@ pub enum NotifyReason {
 /// Every push but that of a room's event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ev", rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of the contract, docs/protocol.md"
-)]
+#[expect(missing_docs, reason = "the fields are those of the contract, docs/protocol.md")]
 pub enum Push {
     /// The server's first word.
-    Hello {
-        protocol: u32,
-        node: String,
-        version: String,
-        time: Timestamp,
-        heartbeat_ms: u64,
-        limits: Limits,
-    },
+    Hello { protocol: u32, node: String, version: String, time: Timestamp, heartbeat_ms: u64, limits: Limits },
     /// Who is typing: at most three, and how many more.
-    Typing {
-        room: RoomId,
-        users: Vec<UserId>,
-        more: u64,
-    },
+    Typing { room: RoomId, users: Vec<UserId>, more: u64 },
     /// Presence of watched people changed.
     Presence { users: Vec<Presence> },
     /// A room followed in mode `unread` has got further.
-    Unread {
-        room: RoomId,
-        head: Seq,
-        mentions: u64,
-    },
+    Unread { room: RoomId, head: Seq, mentions: u64 },
     /// One's own read marker moved on another device.
     Read { room: RoomId, seq: Seq },
     /// One's own account changed.
@@ -143,11 +125,7 @@ pub enum Push {
         changed: Map<String, Value>,
     },
     /// A message wants the user's attention.
-    Notify {
-        room: RoomId,
-        seq: Seq,
-        reason: NotifyReason,
-    },
+    Notify { room: RoomId, seq: Seq, reason: NotifyReason },
     /// Events `from` to `to` were not sent; fetch them.
     Gap { room: RoomId, from: Seq, to: Seq },
     /// Connect anew after this long.
@@ -225,33 +203,13 @@ mod tests {
     #[test]
     fn pushes_have_the_shapes_of_the_contract() {
         let room = RoomId::from_raw(1);
-        let typing = Push::Typing {
-            room,
-            users: vec![UserId::from_raw(2)],
-            more: 4,
-        };
+        let typing = Push::Typing { room, users: vec![UserId::from_raw(2)], more: 4 };
         let json = serde_json::to_string(&typing).expect("plain data");
-        assert_eq!(
-            json,
-            r#"{"ev":"typing","room":"0000000000001","users":["0000000000002"],"more":4}"#
-        );
-        assert_eq!(
-            serde_json::to_string(&Push::Resumed).expect("plain data"),
-            r#"{"ev":"resumed"}"#
-        );
-        let removed = Push::Community {
-            community: CommunityId::from_raw(1),
-            removed: true,
-            changed: Map::new(),
-        };
+        assert_eq!(json, r#"{"ev":"typing","room":"0000000000001","users":["0000000000002"],"more":4}"#);
+        assert_eq!(serde_json::to_string(&Push::Resumed).expect("plain data"), r#"{"ev":"resumed"}"#);
+        let removed = Push::Community { community: CommunityId::from_raw(1), removed: true, changed: Map::new() };
         let json = serde_json::to_string(&removed).expect("plain data");
-        assert_eq!(
-            json,
-            r#"{"ev":"community","community":"0000000000001","removed":true}"#
-        );
-        assert_eq!(
-            serde_json::from_str::<Push>(&json).expect("our own form"),
-            removed
-        );
+        assert_eq!(json, r#"{"ev":"community","community":"0000000000001","removed":true}"#);
+        assert_eq!(serde_json::from_str::<Push>(&json).expect("our own form"), removed);
     }
 }

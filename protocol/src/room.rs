@@ -29,15 +29,8 @@ pub enum RoomKind {
 
 impl RoomKind {
     /// Every kind, for parsing and for tables.
-    pub const ALL: [Self; 7] = [
-        Self::Text,
-        Self::Announcement,
-        Self::Forum,
-        Self::Thread,
-        Self::Dm,
-        Self::Group,
-        Self::Community,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Text, Self::Announcement, Self::Forum, Self::Thread, Self::Dm, Self::Group, Self::Community];
 
     /// The name on the wire and in the database.
     #[must_use]

@@ -31,11 +31,7 @@ impl ShardBits {
     /// `bits` from 0 to [`SHARD_BITS_MAX`]; more is cut to that.
     #[must_use]
     pub const fn new(bits: u8) -> Self {
-        Self(if bits > SHARD_BITS_MAX {
-            SHARD_BITS_MAX
-        } else {
-            bits
-        })
+        Self(if bits > SHARD_BITS_MAX { SHARD_BITS_MAX } else { bits })
     }
 
     /// The number of shards.
@@ -48,10 +44,7 @@ impl ShardBits {
     #[must_use]
     pub fn shard_of(self, room: RoomId) -> ShardId {
         let hash = mix(room.raw());
-        ShardId(
-            hash.checked_shr(64 - u32::from(self.0))
-                .map_or(0, |top| u32::try_from(top).unwrap_or(0)),
-        )
+        ShardId(hash.checked_shr(64 - u32::from(self.0)).map_or(0, |top| u32::try_from(top).unwrap_or(0)))
     }
 }
 
@@ -71,10 +64,7 @@ mod tests {
     fn doubling_splits_a_shard_and_moves_nothing_else() {
         for raw in 0..5_000 {
             let room = RoomId::from_raw(raw * 7919);
-            let (few, many) = (
-                ShardBits::new(6).shard_of(room),
-                ShardBits::new(7).shard_of(room),
-            );
+            let (few, many) = (ShardBits::new(6).shard_of(room), ShardBits::new(7).shard_of(room));
             assert_eq!(many.0 / 2, few.0);
         }
         assert_eq!(ShardBits::new(0).shard_of(RoomId::from_raw(9)), ShardId(0));
@@ -85,22 +75,16 @@ mod tests {
         let bits = ShardBits::new(6);
         let mut rooms_in = vec![0_u32; 64];
         for raw in 0..6_400 {
-            rooms_in
-                [usize::try_from(bits.shard_of(RoomId::from_raw(raw << 12)).0).expect("small")] +=
-                1;
+            rooms_in[usize::try_from(bits.shard_of(RoomId::from_raw(raw << 12)).0).expect("small")] += 1;
         }
-        assert!(
-            rooms_in.iter().all(|&rooms| (50..=160).contains(&rooms)),
-            "{rooms_in:?}"
-        );
+        assert!(rooms_in.iter().all(|&rooms| (50..=160).contains(&rooms)), "{rooms_in:?}");
     }
 
     /// The hash is part of the stored form; this fails when somebody changes it.
     #[test]
     fn the_hash_is_fixed_for_ever() {
         let bits = ShardBits::new(16);
-        let shards =
-            [0, 1, 0x0123_4567_89AB_CDEF].map(|raw| bits.shard_of(RoomId::from_raw(raw)).0);
+        let shards = [0, 1, 0x0123_4567_89AB_CDEF].map(|raw| bits.shard_of(RoomId::from_raw(raw)).0);
         assert_eq!(shards, [57888, 37130, 5498]);
     }
 }

@@ -20,19 +20,14 @@ impl Text {
     /// `empty`, `too_long`, or `bad_request` for a NUL.
     pub fn parse(text: String) -> Result<Self, Refusal> {
         if text.len() > TEXT_BYTES_MAX || text.chars().count() > TEXT_CHARS_MAX {
-            let message = format!(
-                "a text has at most {TEXT_CHARS_MAX} characters and {TEXT_BYTES_MAX} bytes"
-            );
+            let message = format!("a text has at most {TEXT_CHARS_MAX} characters and {TEXT_BYTES_MAX} bytes");
             return Err(Refusal::new(ErrorCode::TooLong, message));
         }
         if text.contains('\0') {
             return Err(Refusal::field("text", "a text may not hold NUL"));
         }
         if text.trim().is_empty() {
-            return Err(Refusal::new(
-                ErrorCode::Empty,
-                "there is nothing but white space in the text",
-            ));
+            return Err(Refusal::new(ErrorCode::Empty, "there is nothing but white space in the text"));
         }
         Ok(Self(text))
     }
@@ -79,9 +74,7 @@ impl Mentions {
                 ids.push(id);
             }
         }
-        mentions.everyone = ["@everyone", "@here"]
-            .iter()
-            .any(|word| has_word(text, word));
+        mentions.everyone = ["@everyone", "@here"].iter().any(|word| has_word(text, word));
         mentions
     }
 }
@@ -112,19 +105,10 @@ pub fn line(field: &str, text: String, chars_max: usize) -> Result<String, Refus
 /// `bad_request` for `field`.
 pub fn optional_line(field: &str, text: String, chars_max: usize) -> Result<String, Refusal> {
     if text.chars().count() > chars_max {
-        return Err(Refusal::field(
-            field,
-            format!("`{field}` has at most {chars_max} characters"),
-        ));
+        return Err(Refusal::field(field, format!("`{field}` has at most {chars_max} characters")));
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() && c != '\n' && c != '\t')
-    {
-        return Err(Refusal::field(
-            field,
-            format!("`{field}` may not hold control characters"),
-        ));
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err(Refusal::field(field, format!("`{field}` may not hold control characters")));
     }
     Ok(text)
 }
@@ -134,9 +118,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> Option<ErrorCode> {
-        Text::parse(text.to_owned())
-            .err()
-            .map(|refusal| refusal.code)
+        Text::parse(text.to_owned()).err().map(|refusal| refusal.code)
     }
 
     #[test]
@@ -154,9 +136,7 @@ mod tests {
     #[test]
     fn mentions_are_read_once_each_in_order() {
         let (ada, bob) = (UserId::from_raw(7), UserId::from_raw(8));
-        let mentions = Mentions::of(&format!(
-            "<@{bob}> and <@{ada}>, <@{bob}> <@&{ada}> <@{ada} <@nobody>"
-        ));
+        let mentions = Mentions::of(&format!("<@{bob}> and <@{ada}>, <@{bob}> <@&{ada}> <@{ada} <@nobody>"));
         assert_eq!(mentions.users, [bob, ada]);
         assert_eq!(mentions.roles, [ada]);
         assert!(!mentions.everyone);

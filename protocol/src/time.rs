@@ -25,9 +25,7 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime(text.to_owned()))?;
         let ms = time.unix_timestamp_nanos().div_euclid(1_000_000);
-        Ok(Self(
-            i64::try_from(ms).map_err(|_| NotATime(text.to_owned()))?,
-        ))
+        Ok(Self(i64::try_from(ms).map_err(|_| NotATime(text.to_owned()))?))
     }
 
     /// Milliseconds from `earlier` to this; 0 when `earlier` is later.
@@ -46,15 +44,11 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = i128::from(self.0) * 1_000_000;
-        let time =
-            OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (year, month, day) = time.to_calendar_date();
         let (hour, minute, second, ms) = time.to_hms_milli();
         let month = u8::from(month);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
     }
 }
 
@@ -81,9 +75,7 @@ impl utoipa::PartialSchema for Timestamp {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(
-                utoipa::openapi::KnownFormat::DateTime,
-            )))
+            .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
             .into()
     }
 }
@@ -97,10 +89,7 @@ mod tests {
     #[test]
     fn a_time_has_exactly_three_fractional_digits() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            Timestamp(1_795_435_200_007).to_string(),
-            "2026-11-23T12:00:00.007Z"
-        );
+        assert_eq!(Timestamp(1_795_435_200_007).to_string(), "2026-11-23T12:00:00.007Z");
         assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
 

@@ -173,9 +173,7 @@ mod tests {
     fn every_case_is_in_the_list() {
         let list = include_str!("conformance.rs");
         for (module, text) in FILES {
-            let heads = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("pub async fn "));
+            let heads = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
             let cases: Vec<&str> = heads.filter_map(|head| head.split('(').next()).collect();
             assert!(!cases.is_empty(), "{module} has no case");
             for case in cases {

@@ -96,10 +96,7 @@ mod tests {
     #[test]
     fn a_chain_says_each_thing_once() {
         let error = StoreError::Append("disk gone".into());
-        assert_eq!(
-            ErrorChain(&error).to_string(),
-            "could not append to the log: disk gone"
-        );
+        assert_eq!(ErrorChain(&error).to_string(), "could not append to the log: disk gone");
         assert_eq!(error.aftermath(), Aftermath::Unknown);
     }
 }

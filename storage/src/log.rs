@@ -103,11 +103,7 @@ pub trait LogStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Write`]: none was taken over.
-    async fn activate(
-        &self,
-        shards: &[(ShardId, Epoch)],
-        owner: NodeId,
-    ) -> Result<Vec<Activation>, StoreError>;
+    async fn activate(&self, shards: &[(ShardId, Epoch)], owner: NodeId) -> Result<Vec<Activation>, StoreError>;
 
     /// Appends a batch; returns one outcome per entry of `batch.shards`, in order, once all that is
     /// `Committed` is on disk.
@@ -135,34 +131,19 @@ pub trait LogStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    async fn events(
-        &self,
-        room: RoomId,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError>;
+    async fn events(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Up to `limit` events of `shard` after `after`, in shard seq order.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    async fn feed(
-        &self,
-        shard: ShardId,
-        after: ShardSeq,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError>;
+    async fn feed(&self, shard: ShardId, after: ShardSeq, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// A page of messages.
     ///
     /// # Errors
     /// [`StoreError::Read`], [`StoreError::Undecodable`].
-    async fn messages(
-        &self,
-        room: RoomId,
-        window: Window,
-        limit: usize,
-    ) -> Result<MessagePage, StoreError>;
+    async fn messages(&self, room: RoomId, window: Window, limit: usize) -> Result<MessagePage, StoreError>;
 
     /// One message as it stands; `None` when there is none at `seq`.
     ///
@@ -174,12 +155,7 @@ pub trait LogStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    async fn edits(
-        &self,
-        room: RoomId,
-        seq: Seq,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError>;
+    async fn edits(&self, room: RoomId, seq: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// The messages pinned in `room`, oldest pin first.
     ///
@@ -191,12 +167,8 @@ pub trait LogStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    async fn recent_keys(
-        &self,
-        room: RoomId,
-        since: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<RecentKey>, StoreError>;
+    async fn recent_keys(&self, room: RoomId, since: Timestamp, limit: usize)
+    -> Result<Vec<RecentKey>, StoreError>;
 
     /// Looks for the message of `by` with `key` among all of `room` sent at `since` or later.
     /// Times of one room never go back, so the first such event is found by bisection.

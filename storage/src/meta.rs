@@ -30,8 +30,7 @@ pub trait MetaStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Taken`] when the name is.
-    async fn create_user(&self, user: &User, password_hash: Option<&str>)
-    -> Result<(), StoreError>;
+    async fn create_user(&self, user: &User, password_hash: Option<&str>) -> Result<(), StoreError>;
     /// The password hash of an account, if it has one.
     async fn password_hash(&self, user: UserId) -> Result<Option<String>, StoreError>;
     /// Replaces the password hash.
@@ -43,11 +42,7 @@ pub trait MetaStore: Send + Sync + Debug {
     /// The account of that name.
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError>;
     /// Accounts by id after `after`, at most `limit`.
-    async fn list_users(
-        &self,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Vec<User>, StoreError>;
+    async fn list_users(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, StoreError>;
     /// How many accounts people can sign in to (not those of archives).
     async fn count_users(&self) -> Result<u64, StoreError>;
 
@@ -83,11 +78,7 @@ pub trait MetaStore: Send + Sync + Debug {
     /// Communities a user is a member of, by id.
     async fn communities_of(&self, user: UserId) -> Result<Vec<Community>, StoreError>;
     /// A membership.
-    async fn member(
-        &self,
-        community: CommunityId,
-        user: UserId,
-    ) -> Result<Option<Member>, StoreError>;
+    async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Member>, StoreError>;
     /// Members by user id after `after`, at most `limit`; with `prefix`, those whose name or display
     /// begins with it (ASCII case aside).
     async fn members(
@@ -105,11 +96,7 @@ pub trait MetaStore: Send + Sync + Debug {
     /// A room.
     async fn room(&self, id: RoomId) -> Result<Option<Room>, StoreError>;
     /// Rooms of a community, by position and id; threads only when asked for.
-    async fn rooms_of(
-        &self,
-        community: CommunityId,
-        threads: bool,
-    ) -> Result<Vec<Room>, StoreError>;
+    async fn rooms_of(&self, community: CommunityId, threads: bool) -> Result<Vec<Room>, StoreError>;
     /// Every room a user is a member of in its own right: private rooms, conversations; by id.
     async fn own_rooms(&self, user: UserId) -> Result<Vec<Room>, StoreError>;
     /// Whether a user is a member of a room of own membership.
@@ -140,11 +127,7 @@ pub trait MetaStore: Send + Sync + Debug {
     async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError>;
     /// For each of `rooms` in which the user has unread mentions (of the user, or of everyone, after
     /// the stored read marker), how many.
-    async fn mention_counts(
-        &self,
-        user: UserId,
-        rooms: &[RoomId],
-    ) -> Result<HashMap<RoomId, u64>, StoreError>;
+    async fn mention_counts(&self, user: UserId, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, StoreError>;
 
     /// Keeps what sessions need to resume, each in place of what was kept for it before.
     async fn put_resume_states(&self, states: &[ResumeState]) -> Result<(), StoreError>;

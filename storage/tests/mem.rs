@@ -10,8 +10,8 @@ use hubbub_protocol::{
     time::Timestamp,
 };
 use hubbub_storage::{
-    Activation, Aftermath, AppendBatch, AppendOutcome, LogStore, MemStore, MetaStore, NewEvent,
-    ShardAppend, Store, mem::AppendFault,
+    Activation, Aftermath, AppendBatch, AppendOutcome, LogStore, MemStore, MetaStore, NewEvent, ShardAppend, Store,
+    mem::AppendFault,
 };
 
 async fn fresh() -> (Arc<dyn Store>, ()) {

@@ -62,20 +62,9 @@ const IDLE_CHECK: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub enum Ask {
     /// Send a message.
-    Post {
-        caller: Caller,
-        access: Access,
-        post: NewPost,
-        answer: Answer<Sent>,
-    },
+    Post { caller: Caller, access: Access, post: NewPost, answer: Answer<Sent> },
     /// Change a message.
-    Change {
-        caller: Caller,
-        access: Access,
-        seq: Seq,
-        change: Change,
-        answer: Answer<Changed>,
-    },
+    Change { caller: Caller, access: Access, seq: Seq, change: Change, answer: Answer<Changed> },
     /// Begin a thread at a message, or find it.
     Thread {
         access: Access,
@@ -85,12 +74,7 @@ pub enum Ask {
         answer: Answer<Thread>,
     },
     /// Store an event that somebody else has judged, with facts.
-    Record {
-        by: UserId,
-        body: Box<EventBody>,
-        effects: Vec<Effect>,
-        answer: Answer<Seq>,
-    },
+    Record { by: UserId, body: Box<EventBody>, effects: Vec<Effect>, answer: Answer<Seq> },
     /// Store events of an archive, built once their first seq is known; answers with that.
     Archive { build: Build, answer: Answer<Seq> },
 }
@@ -103,15 +87,9 @@ pub enum RoomMessage {
     /// The room's log has been read.
     Loaded(Box<Result<Loaded, StoreError>>),
     /// A key was looked for in the log for the author's oldest held post.
-    Searched {
-        author: UserId,
-        found: Result<Option<RecentKey>, StoreError>,
-    },
+    Searched { author: UserId, found: Result<Option<RecentKey>, StoreError> },
     /// The state of a message was read, and the pins if they were wanted.
-    Target {
-        seq: Seq,
-        read: Result<TargetRead, StoreError>,
-    },
+    Target { seq: Seq, read: Result<TargetRead, StoreError> },
     /// The oldest events in flight are on disk.
     Committed { events: usize },
     /// An append failed.
@@ -174,6 +152,7 @@ pub struct RoomArguments {
     pub relay: Option<ActorRef<RelayMessage>>,
 }
 
+#[derive(Debug)]
 enum Done {
     Sent(Answer<Sent>),
     Changed(Answer<Changed>),
@@ -182,6 +161,7 @@ enum Done {
     Nothing,
 }
 
+#[derive(Debug)]
 struct InFlight {
     event: Event,
     frame: Arc<Frame>,
@@ -190,6 +170,7 @@ struct InFlight {
     repeats: Vec<Answer<Sent>>,
 }
 
+#[derive(Debug)]
 struct Held {
     _permit: Permit,
     caller: Caller,
@@ -199,6 +180,7 @@ struct Held {
 }
 
 /// The state of a room's actor.
+#[derive(Debug)]
 pub struct RoomState {
     context: Arc<Context>,
     room: RoomId,
@@ -226,11 +208,7 @@ impl Actor for RoomActor {
     async fn pre_start(
         &self,
         me: ActorRef<RoomMessage>,
-        RoomArguments {
-            context,
-            room,
-            relay,
-        }: RoomArguments,
+        RoomArguments { context, room, relay }: RoomArguments,
     ) -> Result<RoomState, ActorProcessingErr> {
         let (loader, loads) = (me.clone(), context.clone());
         tokio::spawn(async move {
@@ -270,9 +248,7 @@ impl Actor for RoomActor {
             RoomMessage::Committed { events } => state.committed(events),
             RoomMessage::Failed => return Err("an append failed; the log must be read anew".into()),
             RoomMessage::Watch(relay) => state.watch(relay),
-            RoomMessage::Rules(rules) => {
-                state.core.iter_mut().for_each(|core| core.set_rules(rules))
-            }
+            RoomMessage::Rules(rules) => state.core.iter_mut().for_each(|core| core.set_rules(rules)),
             RoomMessage::IdleCheck => state.idle_check(&me),
             RoomMessage::Observe(reply) => drop(reply.send(state.status())),
         }
@@ -283,38 +259,17 @@ impl Actor for RoomActor {
 async fn load(context: &Context, room: RoomId) -> Result<Loaded, StoreError> {
     context.lane(context.shard_of(room)).barrier().await;
     let facts = context.directory.room(room).await.ok().flatten();
-    let rules = facts.map_or(Rules::default(), |facts| Rules {
-        archived: facts.archived,
-        slow_mode_s: facts.slow_mode_s,
-    });
-    let head = context
-        .store
-        .heads(&[room])
-        .await?
-        .first()
-        .copied()
-        .unwrap_or_default();
-    let window_ms =
-        hubbub_protocol::limits::KEY_WINDOW_MS.max(u64::from(rules.slow_mode_s) * 1_000);
+    let rules =
+        facts.map_or(Rules::default(), |facts| Rules { archived: facts.archived, slow_mode_s: facts.slow_mode_s });
+    let head = context.store.heads(&[room]).await?.first().copied().unwrap_or_default();
+    let window_ms = hubbub_protocol::limits::KEY_WINDOW_MS.max(u64::from(rules.slow_mode_s) * 1_000);
     let since = context.now().plus_ms(-(window_ms.cast_signed()));
     let keys = context.store.recent_keys(room, since, KEYS_MAX).await?;
-    let keys_since = if keys.len() < KEYS_MAX {
-        since
-    } else {
-        keys.last().map_or(since, |oldest| oldest.ts.plus_ms(1))
-    };
-    let last = context
-        .store
-        .events(room, Seq(head.0.saturating_sub(1)), 1)
-        .await?;
+    let keys_since =
+        if keys.len() < KEYS_MAX { since } else { keys.last().map_or(since, |oldest| oldest.ts.plus_ms(1)) };
+    let last = context.store.events(room, Seq(head.0.saturating_sub(1)), 1).await?;
     let last_ts = last.first().map_or(Timestamp(0), |event| event.ts);
-    Ok(Loaded {
-        head,
-        last_ts,
-        keys,
-        keys_since,
-        rules,
-    })
+    Ok(Loaded { head, last_ts, keys, keys_since, rules })
 }
 
 impl RoomState {
@@ -323,13 +278,7 @@ impl RoomState {
         for key in loaded.keys.iter().rev() {
             keys.insert(key.by, key.key, key.seq, key.ts);
         }
-        self.core = Some(RoomCore::new(
-            self.room,
-            loaded.head,
-            loaded.last_ts,
-            keys,
-            loaded.rules,
-        ));
+        self.core = Some(RoomCore::new(self.room, loaded.head, loaded.last_ts, keys, loaded.rules));
         self.committed = loaded.head;
         if let Some(relay) = self.relay.take() {
             self.watch(relay);
@@ -342,9 +291,7 @@ impl RoomState {
     fn watch(&mut self, relay: ActorRef<RelayMessage>) {
         if self.core.is_some() {
             // Cast before any later delivery, so the relay knows where its stretch begins.
-            let _ = relay.cast(RelayMessage::Watched {
-                head: self.committed,
-            });
+            let _ = relay.cast(RelayMessage::Watched { head: self.committed });
         }
         self.relay = Some(relay);
     }
@@ -356,31 +303,15 @@ impl RoomState {
             return;
         }
         match ask {
-            Ask::Post {
-                caller,
-                access,
-                post,
-                answer,
-            } => {
-                let held = Held {
-                    _permit: permit,
-                    caller,
-                    access,
-                    post,
-                    answer,
-                };
+            Ask::Post { caller, access, post, answer } => {
+                let held = Held { _permit: permit, caller, access, post, answer };
                 match self.held.get_mut(&caller.user) {
                     Some(queue) => queue.push_back(held),
                     None => self.post(held, false),
                 }
             }
             Ask::Change { seq, .. } | Ask::Thread { seq, .. } => self.aim(permit, seq, ask),
-            Ask::Record {
-                by,
-                body,
-                effects,
-                answer,
-            } => self.record(by, *body, effects, answer),
+            Ask::Record { by, body, effects, answer } => self.record(by, *body, effects, answer),
             Ask::Archive { build, answer } => self.archive(build, answer),
         }
     }
@@ -404,17 +335,9 @@ impl RoomState {
     }
 
     fn repeat(&mut self, seq: Seq, ts: Timestamp, answer: Answer<Sent>) {
-        match self
-            .in_flight
-            .iter_mut()
-            .find(|waiting| waiting.event.seq == seq)
-        {
+        match self.in_flight.iter_mut().find(|waiting| waiting.event.seq == seq) {
             Some(waiting) => waiting.repeats.push(answer),
-            None => answer.give(Ok(Sent {
-                seq,
-                ts,
-                repeat: true,
-            })),
+            None => answer.give(Ok(Sent { seq, ts, repeat: true })),
         }
     }
 
@@ -454,13 +377,8 @@ impl RoomState {
 
     /// Carries out an ask about a message, reading the message first when it is not known.
     fn aim(&mut self, permit: Permit, seq: Seq, ask: Ask) {
-        let wants_pins = matches!(
-            ask,
-            Ask::Change {
-                change: Change::Pin,
-                ..
-            }
-        ) && self.core.as_ref().is_some_and(|core| !core.knows_pins());
+        let wants_pins = matches!(ask, Ask::Change { change: Change::Pin, .. })
+            && self.core.as_ref().is_some_and(|core| !core.knows_pins());
         if self.targets.contains_key(&seq) && !wants_pins {
             self.at_target(seq, ask);
             return;
@@ -476,10 +394,7 @@ impl RoomState {
                 let message = context.store.message(room, seq).await?;
                 Ok((message, Some(context.store.pins(room).await?)))
             };
-            let _ = me.cast(RoomMessage::Target {
-                seq,
-                read: read.await,
-            });
+            let _ = me.cast(RoomMessage::Target { seq, read: read.await });
         });
     }
 
@@ -492,24 +407,16 @@ impl RoomState {
                 flying.iter().for_each(|event| message.apply(event));
                 if let (Some(core), Some(pins)) = (&mut self.core, pins) {
                     let mut pins: std::collections::BTreeSet<Seq> = pins.into_iter().collect();
-                    flying
-                        .iter()
-                        .for_each(|event| pin_or_not(&mut pins, &event.body));
+                    flying.iter().for_each(|event| pin_or_not(&mut pins, &event.body));
                     core.learn_pins(pins);
                 }
                 self.remember(seq, message);
-                asked
-                    .into_iter()
-                    .for_each(|(_, ask)| self.at_target(seq, ask));
+                asked.into_iter().for_each(|(_, ask)| self.at_target(seq, ask));
             }
-            Ok((None, _)) => asked
-                .into_iter()
-                .for_each(|(_, ask)| refuse(ask, &Refusal::not_found("message"))),
+            Ok((None, _)) => asked.into_iter().for_each(|(_, ask)| refuse(ask, &Refusal::not_found("message"))),
             Err(error) => {
                 tracing::warn!(room.id = %self.room, error = %hubbub_storage::ErrorChain(&error), "could not read message {seq}");
-                asked
-                    .into_iter()
-                    .for_each(|(_, ask)| refuse(ask, &unavailable()));
+                asked.into_iter().for_each(|(_, ask)| refuse(ask, &unavailable()));
             }
         }
     }
@@ -532,13 +439,7 @@ impl RoomState {
         }
         let now = self.context.now();
         match ask {
-            Ask::Change {
-                caller,
-                access,
-                change,
-                answer,
-                ..
-            } => {
+            Ask::Change { caller, access, change, answer, .. } => {
                 let Some(rights) = self.context.directory.still(&access, caller.user) else {
                     answer.give(Err(unavailable()));
                     return;
@@ -552,35 +453,16 @@ impl RoomState {
                     Err(refusal) => answer.give(Err(refusal)),
                 }
             }
-            Ask::Thread {
-                thread, by, answer, ..
-            } => match &message.thread {
-                Some((room, _)) => answer.give(Ok(Thread {
-                    room: *room,
-                    created: false,
-                })),
+            Ask::Thread { thread, by, answer, .. } => match &message.thread {
+                Some((room, _)) => answer.give(Ok(Thread { room: *room, created: false })),
                 None if message.deleted => answer.give(Err(Refusal::not_found("message"))),
                 None => {
                     let (room, title) = (thread.id, thread.name.clone());
-                    let event = core.event(
-                        by,
-                        None,
-                        EventBody::ThreadCreated {
-                            target: seq,
-                            room,
-                            title,
-                        },
-                        now,
-                    );
-                    self.store(
-                        vec![(event, Done::Thread(answer, room))],
-                        vec![Effect::PutRoom(thread)],
-                    );
+                    let event = core.event(by, None, EventBody::ThreadCreated { target: seq, room, title }, now);
+                    self.store(vec![(event, Done::Thread(answer, room))], vec![Effect::PutRoom(thread)]);
                 }
             },
-            Ask::Post { .. } | Ask::Record { .. } | Ask::Archive { .. } => {
-                refuse(ask, &unavailable())
-            }
+            Ask::Post { .. } | Ask::Record { .. } | Ask::Archive { .. } => refuse(ask, &unavailable()),
         }
     }
 
@@ -599,14 +481,7 @@ impl RoomState {
         let mut newest = core.last_ts();
         for (seq, Archived { by, ts, key, body }) in (first.0..).zip(events) {
             newest = newest.max(ts);
-            let event = Event {
-                room: self.room,
-                seq: Seq(seq),
-                ts: newest,
-                by,
-                key,
-                body,
-            };
+            let event = Event { room: self.room, seq: Seq(seq), ts: newest, by, key, body };
             numbered.push((event, Done::Nothing));
         }
         match numbered.last_mut() {
@@ -624,9 +499,7 @@ impl RoomState {
         let Some(core) = &mut self.core else { return };
         let lane = self.context.lane(self.context.shard_of(self.room)).clone();
         if lane.is_full() {
-            events
-                .into_iter()
-                .for_each(|(_, done)| done.refuse(&busy()));
+            events.into_iter().for_each(|(_, done)| done.refuse(&busy()));
             return;
         }
         let mut append = Append {
@@ -640,28 +513,17 @@ impl RoomState {
         for (event, done) in events {
             let frame = Arc::new(Frame::event(&event));
             append.events.push((event.clone(), frame.clone()));
-            flying.push(InFlight {
-                event,
-                frame,
-                done,
-                repeats: Vec::new(),
-            });
+            flying.push(InFlight { event, frame, done, repeats: Vec::new() });
         }
         if lane.hand_in(Box::new(append)).is_err() {
-            flying
-                .into_iter()
-                .for_each(|flying| flying.done.refuse(&busy()));
+            flying.into_iter().for_each(|flying| flying.done.refuse(&busy()));
             return;
         }
         for flying in flying {
             core.apply(&flying.event);
             if matches!(flying.event.body, EventBody::MessagesPurged { .. }) {
                 self.targets.clear();
-            } else if let Some(message) = flying
-                .event
-                .target()
-                .and_then(|seq| self.targets.get_mut(&seq))
-            {
+            } else if let Some(message) = flying.event.target().and_then(|seq| self.targets.get_mut(&seq)) {
                 message.apply(&flying.event);
             }
             self.in_flight.push_back(flying);
@@ -674,25 +536,11 @@ impl RoomState {
             let Some(flying) = self.in_flight.pop_front() else {
                 break;
             };
-            let InFlight {
-                event,
-                frame,
-                done,
-                repeats,
-            } = flying;
-            let sent = Sent {
-                seq: event.seq,
-                ts: event.ts,
-                repeat: false,
-            };
+            let InFlight { event, frame, done, repeats } = flying;
+            let sent = Sent { seq: event.seq, ts: event.ts, repeat: false };
             self.committed = event.seq;
             done.give(sent);
-            repeats.into_iter().for_each(|answer| {
-                answer.give(Ok(Sent {
-                    repeat: true,
-                    ..sent
-                }))
-            });
+            repeats.into_iter().for_each(|answer| answer.give(Ok(Sent { repeat: true, ..sent })));
             self.context.markers.committed(&self.context, &event);
             deliveries.push(Delivery::of(event, frame));
         }
@@ -706,8 +554,8 @@ impl RoomState {
 
     fn idle_check(&mut self, me: &ActorRef<RoomMessage>) {
         let idle_ms = self.context.now().ms_since(self.used_at);
-        let idle = u128::from(idle_ms) >= self.context.config.passivate_after.as_millis()
-            && self.in_flight.is_empty();
+        let idle =
+            u128::from(idle_ms) >= self.context.config.passivate_after.as_millis() && self.in_flight.is_empty();
         if idle && self.context.slots.retire_room(self.room) {
             me.stop(Some("idle".into()));
             return;
@@ -737,13 +585,8 @@ impl Done {
     fn give(self, sent: Sent) {
         match self {
             Self::Sent(answer) => answer.give(Ok(sent)),
-            Self::Changed(answer) => answer.give(Ok(Changed::Event {
-                event_seq: sent.seq,
-            })),
-            Self::Thread(answer, room) => answer.give(Ok(Thread {
-                room,
-                created: true,
-            })),
+            Self::Changed(answer) => answer.give(Ok(Changed::Event { event_seq: sent.seq })),
+            Self::Thread(answer, room) => answer.give(Ok(Thread { room, created: true })),
             Self::Seq(answer, seq) => answer.give(Ok(seq)),
             Self::Nothing => {}
         }
@@ -772,17 +615,17 @@ fn refuse(ask: Ask, refusal: &Refusal) {
         Ask::Post { answer, .. } => answer.give(Err(refusal.clone())),
         Ask::Change { answer, .. } => answer.give(Err(refusal.clone())),
         Ask::Thread { answer, .. } => answer.give(Err(refusal.clone())),
-        Ask::Record { answer, .. } | Ask::Archive { answer, .. } => {
-            answer.give(Err(refusal.clone()))
-        }
+        Ask::Record { answer, .. } | Ask::Archive { answer, .. } => answer.give(Err(refusal.clone())),
     }
 }
 
 fn pin_or_not(pins: &mut std::collections::BTreeSet<Seq>, body: &EventBody) {
     match body {
-        EventBody::MessagePinned { target } => drop(pins.insert(*target)),
+        EventBody::MessagePinned { target } => {
+            pins.insert(*target);
+        }
         EventBody::MessageUnpinned { target } | EventBody::MessageDeleted { target, .. } => {
-            drop(pins.remove(target))
+            pins.remove(target);
         }
         _ => {}
     }
@@ -794,20 +637,8 @@ fn mention_effects(event: &Event) -> Vec<Effect> {
         return Vec::new();
     };
     let (room, seq) = (event.room, event.seq);
-    let users = created
-        .mentions
-        .users
-        .iter()
-        .filter(|user| **user != event.by);
-    let named = users.map(|user| Effect::AddMention {
-        user: Some(*user),
-        room,
-        seq,
-    });
-    let everyone = created.mentions.everyone.then_some(Effect::AddMention {
-        user: None,
-        room,
-        seq,
-    });
+    let users = created.mentions.users.iter().filter(|user| **user != event.by);
+    let named = users.map(|user| Effect::AddMention { user: Some(*user), room, seq });
+    let everyone = created.mentions.everyone.then_some(Effect::AddMention { user: None, room, seq });
     named.chain(everyone).collect()
 }

@@ -38,65 +38,40 @@ pub fn decide(
     }
     let target = message.seq;
     let need = |right: Permissions, what: &str| {
-        if rights.has(right) {
-            Ok(())
-        } else {
-            Err(Refusal::forbidden(what))
-        }
+        if rights.has(right) { Ok(()) } else { Err(Refusal::forbidden(what)) }
     };
     let store = |body| Ok(Verdict::Store(body));
     match change {
         Change::Edit(text) => {
             if message.by != user {
-                return Err(Refusal::new(
-                    ErrorCode::NotAuthor,
-                    "only its author may edit a message",
-                ));
+                return Err(Refusal::new(ErrorCode::NotAuthor, "only its author may edit a message"));
             }
             need(Permissions::SEND, "send here")?;
             let text = Text::parse(text.clone())?.into_string();
             let mut mentions = Mentions::of(&text);
             mentions.everyone &= rights.has(Permissions::MENTION_EVERYONE);
-            store(EventBody::MessageEdited {
-                target,
-                text,
-                mentions,
-            })
+            store(EventBody::MessageEdited { target, text, mentions })
         }
         Change::Delete(reason) => {
             if message.by != user {
                 need(Permissions::MANAGE_MESSAGES, "delete messages of others")?;
             }
-            store(EventBody::MessageDeleted {
-                target,
-                reason: reason.clone(),
-            })
+            store(EventBody::MessageDeleted { target, reason: reason.clone() })
         }
         Change::React(emoji) => {
             if message.has_reacted(emoji, user) {
                 return Ok(Verdict::Repeat);
             }
             need(Permissions::REACT, "react here")?;
-            let known = message
-                .reactions
-                .iter()
-                .any(|reacted| reacted.emoji == *emoji);
+            let known = message.reactions.iter().any(|reacted| reacted.emoji == *emoji);
             if !known && message.reactions.len() >= REACTIONS_DISTINCT_MAX {
-                let text =
-                    format!("a message has at most {REACTIONS_DISTINCT_MAX} different reactions");
+                let text = format!("a message has at most {REACTIONS_DISTINCT_MAX} different reactions");
                 return Err(Refusal::new(ErrorCode::TooManyReactions, text));
             }
-            store(EventBody::ReactionAdded {
-                target,
-                emoji: emoji.clone(),
-                count: None,
-            })
+            store(EventBody::ReactionAdded { target, emoji: emoji.clone(), count: None })
         }
         Change::Unreact(emoji) if message.has_reacted(emoji, user) => {
-            store(EventBody::ReactionRemoved {
-                target,
-                emoji: emoji.clone(),
-            })
+            store(EventBody::ReactionRemoved { target, emoji: emoji.clone() })
         }
         Change::Pin => {
             need(Permissions::PIN, "pin messages")?;
@@ -104,20 +79,13 @@ pub fn decide(
                 return Ok(Verdict::Repeat);
             }
             if pins >= PINS_MAX {
-                return Err(Refusal::new(
-                    ErrorCode::TooManyPins,
-                    format!("a room has at most {PINS_MAX} pins"),
-                ));
+                return Err(Refusal::new(ErrorCode::TooManyPins, format!("a room has at most {PINS_MAX} pins")));
             }
             store(EventBody::MessagePinned { target })
         }
         Change::Unpin => {
             need(Permissions::PIN, "pin messages")?;
-            if message.pinned {
-                store(EventBody::MessageUnpinned { target })
-            } else {
-                Ok(Verdict::Repeat)
-            }
+            if message.pinned { store(EventBody::MessageUnpinned { target }) } else { Ok(Verdict::Repeat) }
         }
         Change::Unreact(_) => Ok(Verdict::Repeat),
     }
@@ -138,20 +106,10 @@ mod tests {
     const BOB: UserId = UserId::from_raw(2);
 
     fn message() -> MessageState {
-        let created = Created {
-            text: "hi".into(),
-            ..Created::default()
-        };
+        let created = Created { text: "hi".into(), ..Created::default() };
         let body = EventBody::MessageCreated(Box::new(created));
         let room = RoomId::from_raw(5);
-        let event = Event {
-            room,
-            seq: Seq(1),
-            ts: Timestamp(0),
-            by: ADA,
-            key: None,
-            body,
-        };
+        let event = Event { room, seq: Seq(1), ts: Timestamp(0), by: ADA, key: None, body };
         MessageState::begin(&event).expect("a message")
     }
 
@@ -162,19 +120,10 @@ mod tests {
     #[test]
     fn only_the_author_edits_and_others_need_a_right_to_delete() {
         let message = message();
-        assert_eq!(
-            judge(Change::Edit("x".into()), BOB, &message),
-            Err(ErrorCode::NotAuthor)
-        );
-        assert_eq!(
-            judge(Change::Edit(" ".into()), ADA, &message),
-            Err(ErrorCode::Empty)
-        );
+        assert_eq!(judge(Change::Edit("x".into()), BOB, &message), Err(ErrorCode::NotAuthor));
+        assert_eq!(judge(Change::Edit(" ".into()), ADA, &message), Err(ErrorCode::Empty));
         assert!(judge(Change::Edit("x".into()), ADA, &message).is_ok());
-        assert_eq!(
-            judge(Change::Delete(None), BOB, &message),
-            Err(ErrorCode::Forbidden)
-        );
+        assert_eq!(judge(Change::Delete(None), BOB, &message), Err(ErrorCode::Forbidden));
         assert!(judge(Change::Delete(None), ADA, &message).is_ok());
         let moderator = Permissions::MEMBER | Permissions::MANAGE_MESSAGES;
         assert!(decide(&Change::Delete(None), BOB, moderator, &message, 0).is_ok());
@@ -184,29 +133,11 @@ mod tests {
     fn a_message_takes_twenty_different_reactions() {
         let mut message = message();
         let emoji = |n: usize| Emoji::from_archive(&format!("e{n}"));
-        message.reactions = (0..20)
-            .map(|n| Reacted {
-                emoji: emoji(n),
-                users: vec![ADA],
-                unnamed: 0,
-            })
-            .collect();
-        assert_eq!(
-            judge(Change::React(emoji(20)), BOB, &message),
-            Err(ErrorCode::TooManyReactions)
-        );
-        assert!(matches!(
-            judge(Change::React(emoji(3)), BOB, &message),
-            Ok(Verdict::Store(_))
-        ));
-        assert_eq!(
-            judge(Change::React(emoji(3)), ADA, &message),
-            Ok(Verdict::Repeat)
-        );
-        assert_eq!(
-            judge(Change::Unreact(emoji(3)), BOB, &message),
-            Ok(Verdict::Repeat)
-        );
+        message.reactions = (0..20).map(|n| Reacted { emoji: emoji(n), users: vec![ADA], unnamed: 0 }).collect();
+        assert_eq!(judge(Change::React(emoji(20)), BOB, &message), Err(ErrorCode::TooManyReactions));
+        assert!(matches!(judge(Change::React(emoji(3)), BOB, &message), Ok(Verdict::Store(_))));
+        assert_eq!(judge(Change::React(emoji(3)), ADA, &message), Ok(Verdict::Repeat));
+        assert_eq!(judge(Change::Unreact(emoji(3)), BOB, &message), Ok(Verdict::Repeat));
     }
 
     #[test]
@@ -217,21 +148,12 @@ mod tests {
         assert!(decide(&Change::Pin, ADA, rights, &message, 99).is_ok());
         let full = decide(&Change::Pin, ADA, rights, &message, 100).expect_err("full");
         assert_eq!(full.code, ErrorCode::TooManyPins);
-        assert_eq!(
-            decide(&Change::Unpin, ADA, rights, &message, 1),
-            Ok(Verdict::Repeat)
-        );
+        assert_eq!(decide(&Change::Unpin, ADA, rights, &message, 1), Ok(Verdict::Repeat));
     }
 
     #[test]
     fn a_deleted_message_is_not_found() {
-        let gone = MessageState {
-            deleted: true,
-            ..message()
-        };
-        assert_eq!(
-            judge(Change::React(Emoji::from_archive("a")), ADA, &gone),
-            Err(ErrorCode::NotFound)
-        );
+        let gone = MessageState { deleted: true, ..message() };
+        assert_eq!(judge(Change::React(Emoji::from_archive("a")), ADA, &gone), Err(ErrorCode::NotFound));
     }
 }

@@ -72,15 +72,7 @@ impl RoomCore {
     #[must_use]
     pub fn new(room: RoomId, head: Seq, last_ts: Timestamp, keys: KeyWindow, rules: Rules) -> Self {
         let last_sent = keys.last_sends();
-        Self {
-            room,
-            head,
-            last_ts,
-            keys,
-            rules,
-            last_sent,
-            pins: None,
-        }
+        Self { room, head, last_ts, keys, rules, last_sent, pins: None }
     }
 
     /// The newest number given out.
@@ -137,10 +129,7 @@ impl RoomCore {
         }
         self.may_send(author, rights, now)?;
         let text = Text::parse(post.text.clone())?;
-        if post
-            .reply_to
-            .is_some_and(|seq| seq == Seq(0) || seq > self.head)
-        {
+        if post.reply_to.is_some_and(|seq| seq == Seq(0) || seq > self.head) {
             return Err(Refusal::not_found("message to answer"));
         }
         if !post.files.is_empty() {
@@ -156,12 +145,7 @@ impl RoomCore {
             imported: None,
         };
         let body = EventBody::MessageCreated(Box::new(created));
-        Ok(Decision::Accept(Box::new(self.event(
-            author,
-            Some(post.key),
-            body,
-            now,
-        ))))
+        Ok(Decision::Accept(Box::new(self.event(author, Some(post.key), body, now))))
     }
 
     fn may_send(&self, author: UserId, rights: Permissions, now: Timestamp) -> Result<(), Refusal> {
@@ -172,20 +156,11 @@ impl RoomCore {
             return Err(Refusal::forbidden("send here"));
         }
         let wait_ms = u64::from(self.rules.slow_mode_s) * 1_000;
-        if let Some(last) = self
-            .last_sent
-            .get(&author)
-            .filter(|_| !rights.has(Permissions::BYPASS_SLOW_MODE))
-        {
+        if let Some(last) = self.last_sent.get(&author).filter(|_| !rights.has(Permissions::BYPASS_SLOW_MODE)) {
             let passed_ms = now.ms_since(*last);
             if passed_ms < wait_ms {
-                let message = format!(
-                    "this room takes one message in {} s",
-                    self.rules.slow_mode_s
-                );
-                return Err(
-                    Refusal::new(ErrorCode::SlowMode, message).after_ms(wait_ms - passed_ms)
-                );
+                let message = format!("this room takes one message in {} s", self.rules.slow_mode_s);
+                return Err(Refusal::new(ErrorCode::SlowMode, message).after_ms(wait_ms - passed_ms));
             }
         }
         Ok(())
@@ -194,21 +169,8 @@ impl RoomCore {
     /// The next event of the room. Its time is `now`, or the last event's when the clock stepped
     /// back.
     #[must_use]
-    pub fn event(
-        &self,
-        by: UserId,
-        key: Option<MessageKey>,
-        body: EventBody,
-        now: Timestamp,
-    ) -> Event {
-        Event {
-            room: self.room,
-            seq: self.head.next(),
-            ts: now.max(self.last_ts),
-            by,
-            key,
-            body,
-        }
+    pub fn event(&self, by: UserId, key: Option<MessageKey>, body: EventBody, now: Timestamp) -> Event {
+        Event { room: self.room, seq: self.head.next(), ts: now.max(self.last_ts), by, key, body }
     }
 
     /// Whether the room takes changes at all.
@@ -216,11 +178,7 @@ impl RoomCore {
     /// # Errors
     /// `archived`.
     pub fn may_change(&self) -> Result<(), Refusal> {
-        if self.rules.archived {
-            Err(archived())
-        } else {
-            Ok(())
-        }
+        if self.rules.archived { Err(archived()) } else { Ok(()) }
     }
 
     /// Takes in an event that is about to be stored.
@@ -228,30 +186,23 @@ impl RoomCore {
     /// # Panics
     /// When the event is not the room's next.
     pub fn apply(&mut self, event: &Event) {
-        assert_eq!(
-            event.seq,
-            self.head.next(),
-            "room {} and its event disagree on the order",
-            self.room
-        );
+        assert_eq!(event.seq, self.head.next(), "room {} and its event disagree on the order", self.room);
         self.head = event.seq;
         self.last_ts = self.last_ts.max(event.ts);
         if let Some(key) = event.key {
             self.keys.insert(event.by, key, event.seq, event.ts);
         }
         match &event.body {
-            EventBody::MessageCreated(_) if self.rules.slow_mode_s > 0 => {
-                self.note_send(event.by, event.ts)
-            }
+            EventBody::MessageCreated(_) if self.rules.slow_mode_s > 0 => self.note_send(event.by, event.ts),
             EventBody::MessagePinned { target } => {
-                self.pins
-                    .iter_mut()
-                    .for_each(|pins| drop(pins.insert(*target)));
+                if let Some(pins) = &mut self.pins {
+                    pins.insert(*target);
+                }
             }
             EventBody::MessageUnpinned { target } | EventBody::MessageDeleted { target, .. } => {
-                self.pins
-                    .iter_mut()
-                    .for_each(|pins| drop(pins.remove(target)));
+                if let Some(pins) = &mut self.pins {
+                    pins.remove(target);
+                }
             }
             EventBody::MessagesPurged { .. } => self.pins = None,
             _ => {}
@@ -261,8 +212,7 @@ impl RoomCore {
     fn note_send(&mut self, user: UserId, ts: Timestamp) {
         if self.last_sent.len() >= SLOW_USERS_MAX {
             let wait_ms = u64::from(self.rules.slow_mode_s) * 1_000;
-            self.last_sent
-                .retain(|_, last| ts.ms_since(*last) < wait_ms);
+            self.last_sent.retain(|_, last| ts.ms_since(*last) < wait_ms);
         }
         if self.last_sent.len() < SLOW_USERS_MAX || self.last_sent.contains_key(&user) {
             self.last_sent.insert(user, ts);
@@ -294,29 +244,15 @@ mod tests {
     }
 
     fn post(n: u8, text: &str) -> NewPost {
-        NewPost {
-            key: key(NOW, n),
-            text: text.into(),
-            reply_to: None,
-            files: vec![],
-            retry: false,
-        }
+        NewPost { key: key(NOW, n), text: text.into(), reply_to: None, files: vec![], retry: false }
     }
 
-    fn decide(
-        room: &RoomCore,
-        by: UserId,
-        post: &NewPost,
-        now: Timestamp,
-    ) -> Result<Decision, ErrorCode> {
-        room.decide_post(by, Permissions::MEMBER, post, now, false)
-            .map_err(|refusal| refusal.code)
+    fn decide(room: &RoomCore, by: UserId, post: &NewPost, now: Timestamp) -> Result<Decision, ErrorCode> {
+        room.decide_post(by, Permissions::MEMBER, post, now, false).map_err(|refusal| refusal.code)
     }
 
     fn accept(room: &mut RoomCore, by: UserId, post: &NewPost, now: Timestamp) -> Seq {
-        let Ok(Decision::Accept(event)) = decide(room, by, post, now) else {
-            panic!("refused: {post:?}")
-        };
+        let Ok(Decision::Accept(event)) = decide(room, by, post, now) else { panic!("refused: {post:?}") };
         room.apply(&event);
         event.seq
     }
@@ -333,22 +269,10 @@ mod tests {
         let mut room = room(Rules::default());
         let first = post(1, "hello");
         let seq = accept(&mut room, ADA, &first, NOW);
-        room.set_rules(Rules {
-            archived: true,
-            slow_mode_s: 0,
-        });
-        assert_eq!(
-            decide(&room, ADA, &first, NOW),
-            Ok(Decision::Repeat(seq, NOW))
-        );
-        let other_text = NewPost {
-            text: String::new(),
-            ..first
-        };
-        assert_eq!(
-            decide(&room, ADA, &other_text, NOW),
-            Ok(Decision::Repeat(seq, NOW))
-        );
+        room.set_rules(Rules { archived: true, slow_mode_s: 0 });
+        assert_eq!(decide(&room, ADA, &first, NOW), Ok(Decision::Repeat(seq, NOW)));
+        let other_text = NewPost { text: String::new(), ..first };
+        assert_eq!(decide(&room, ADA, &other_text, NOW), Ok(Decision::Repeat(seq, NOW)));
     }
 
     #[test]
@@ -361,23 +285,11 @@ mod tests {
     #[test]
     fn a_key_that_may_be_older_than_memory_is_searched_for_once() {
         let room = room(Rules::default());
-        let old = NewPost {
-            key: key(NOW.plus_ms(-3_600_000), 1),
-            ..post(1, "hi")
-        };
-        let untimed = NewPost {
-            key: MessageKey(Uuid::from_u128(77)),
-            ..post(1, "hi")
-        };
-        let future = NewPost {
-            key: key(NOW.plus_ms(3_600_000), 1),
-            ..post(1, "hi")
-        };
+        let old = NewPost { key: key(NOW.plus_ms(-3_600_000), 1), ..post(1, "hi") };
+        let untimed = NewPost { key: MessageKey(Uuid::from_u128(77)), ..post(1, "hi") };
+        let future = NewPost { key: key(NOW.plus_ms(3_600_000), 1), ..post(1, "hi") };
         for post in [old, untimed, future] {
-            assert!(
-                matches!(decide(&room, ADA, &post, NOW), Ok(Decision::Search(_))),
-                "{post:?}"
-            );
+            assert!(matches!(decide(&room, ADA, &post, NOW), Ok(Decision::Search(_))), "{post:?}");
             let judged = room.decide_post(ADA, Permissions::MEMBER, &post, NOW, true);
             assert!(matches!(judged, Ok(Decision::Accept(_))), "{post:?}");
         }
@@ -385,23 +297,11 @@ mod tests {
 
     #[test]
     fn slow_mode_says_how_long_to_wait() {
-        let mut room = room(Rules {
-            archived: false,
-            slow_mode_s: 10,
-        });
+        let mut room = room(Rules { archived: false, slow_mode_s: 10 });
         accept(&mut room, ADA, &post(1, "hi"), NOW);
-        let refusal = room.decide_post(
-            ADA,
-            Permissions::MEMBER,
-            &post(2, "again"),
-            NOW.plus_ms(4_000),
-            false,
-        );
+        let refusal = room.decide_post(ADA, Permissions::MEMBER, &post(2, "again"), NOW.plus_ms(4_000), false);
         let refusal = refusal.expect_err("too soon");
-        assert_eq!(
-            (refusal.code, refusal.retry_after_ms),
-            (ErrorCode::SlowMode, Some(6_000))
-        );
+        assert_eq!((refusal.code, refusal.retry_after_ms), (ErrorCode::SlowMode, Some(6_000)));
         accept(&mut room, BOB, &post(3, "me too"), NOW.plus_ms(4_000));
         accept(&mut room, ADA, &post(4, "now"), NOW.plus_ms(10_000));
     }
@@ -409,20 +309,11 @@ mod tests {
     #[test]
     fn a_refused_post_leaves_no_trace() {
         let mut room = room(Rules::default());
-        assert_eq!(
-            decide(&room, ADA, &post(1, " "), NOW),
-            Err(ErrorCode::Empty)
-        );
-        assert_eq!(
-            decide(&room, ADA, &post(1, &"a".repeat(8_001)), NOW),
-            Err(ErrorCode::TooLong)
-        );
+        assert_eq!(decide(&room, ADA, &post(1, " "), NOW), Err(ErrorCode::Empty));
+        assert_eq!(decide(&room, ADA, &post(1, &"a".repeat(8_001)), NOW), Err(ErrorCode::TooLong));
         let nobody = room.decide_post(BOB, Permissions::VIEW, &post(1, "hi"), NOW, false);
         assert_eq!(nobody.expect_err("no right").code, ErrorCode::Forbidden);
-        let answer = NewPost {
-            reply_to: Some(Seq(1)),
-            ..post(1, "hi")
-        };
+        let answer = NewPost { reply_to: Some(Seq(1)), ..post(1, "hi") };
         assert_eq!(decide(&room, ADA, &answer, NOW), Err(ErrorCode::NotFound));
         assert_eq!(accept(&mut room, ADA, &post(1, "hi"), NOW), Seq(1));
     }
@@ -431,12 +322,7 @@ mod tests {
     fn times_never_go_back() {
         let mut room = room(Rules::default());
         accept(&mut room, ADA, &post(1, "hi"), NOW);
-        let event = room.event(
-            ADA,
-            None,
-            EventBody::MemberJoined { user: ADA },
-            NOW.plus_ms(-5_000),
-        );
+        let event = room.event(ADA, None, EventBody::MemberJoined { user: ADA }, NOW.plus_ms(-5_000));
         assert_eq!(event.ts, NOW);
     }
 }

@@ -44,21 +44,10 @@ pub struct Rooms {
     pub(crate) context: Arc<Context>,
 }
 
-fn spawn(
-    context: &Arc<Context>,
-    room: RoomId,
-    relay: Option<ActorRef<RelayMessage>>,
-) -> ActorRef<RoomMessage> {
-    let arguments = RoomArguments {
-        context: context.clone(),
-        room,
-        relay,
-    };
-    let spawned =
-        ActorRuntime::spawn_linked_instant(None, RoomActor, arguments, context.supervisor(room));
-    spawned
-        .expect("an actor without a name can always be spawned")
-        .0
+fn spawn(context: &Arc<Context>, room: RoomId, relay: Option<ActorRef<RelayMessage>>) -> ActorRef<RoomMessage> {
+    let arguments = RoomArguments { context: context.clone(), room, relay };
+    let spawned = ActorRuntime::spawn_linked_instant(None, RoomActor, arguments, context.supervisor(room));
+    spawned.expect("an actor without a name can always be spawned").0
 }
 
 /// Asks a room, activating it first when needed.
@@ -83,9 +72,7 @@ fn ask(context: &Arc<Context>, room: RoomId, ask: Ask) {
 /// Makes `relay` the room's relay, activating the room first when needed.
 pub(crate) fn watch(context: &Arc<Context>, room: RoomId, relay: ActorRef<RelayMessage>) {
     // A full queue cannot keep a relay out: it would never learn where its stretch begins.
-    let watching = context.slots.with_room(room, |actor| {
-        actor.cast(RoomMessage::Watch(relay.clone())).is_ok()
-    });
+    let watching = context.slots.with_room(room, |actor| actor.cast(RoomMessage::Watch(relay.clone())).is_ok());
     if watching != Some(true) {
         let _ = context.slots.to_room(
             room,
@@ -116,19 +103,10 @@ pub(crate) fn follow(
 ) -> Result<(), Full> {
     let spawn = || {
         let arguments = (context.clone(), room);
-        let spawned = ActorRuntime::spawn_linked_instant(
-            None,
-            RelayActor,
-            arguments,
-            context.supervisor(room),
-        );
-        spawned
-            .expect("an actor without a name can always be spawned")
-            .0
+        let spawned = ActorRuntime::spawn_linked_instant(None, RelayActor, arguments, context.supervisor(room));
+        spawned.expect("an actor without a name can always be spawned").0
     };
-    context.slots.to_relay(room, spawn, |permit| {
-        RelayMessage::Follow(permit, follower, after, reply)
-    })
+    context.slots.to_relay(room, spawn, |permit| RelayMessage::Follow(permit, follower, after, reply))
 }
 
 async fn answered<T>(wait: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Refusal> {
@@ -146,24 +124,9 @@ impl Rooms {
 
     /// Sends a message; `answer` is given once it is on disk. Two calls that are awaited one after
     /// the other are committed in that order.
-    pub async fn post_in_order(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        post: NewPost,
-        answer: Answer<Sent>,
-    ) {
+    pub async fn post_in_order(&self, caller: Caller, room: RoomId, post: NewPost, answer: Answer<Sent>) {
         match self.access(caller, room).await {
-            Ok(access) => ask(
-                &self.context,
-                room,
-                Ask::Post {
-                    caller,
-                    access,
-                    post,
-                    answer,
-                },
-            ),
+            Ok(access) => ask(&self.context, room, Ask::Post { caller, access, post, answer }),
             Err(refusal) => answer.give(Err(refusal)),
         }
     }
@@ -178,17 +141,7 @@ impl Rooms {
         answer: Answer<Changed>,
     ) {
         match self.access(caller, room).await {
-            Ok(access) => ask(
-                &self.context,
-                room,
-                Ask::Change {
-                    caller,
-                    access,
-                    seq,
-                    change,
-                    answer,
-                },
-            ),
+            Ok(access) => ask(&self.context, room, Ask::Change { caller, access, seq, change, answer }),
             Err(refusal) => answer.give(Err(refusal)),
         }
     }
@@ -203,16 +156,9 @@ impl Rooms {
         answered(wait).await
     }
 
-    async fn change(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        seq: Seq,
-        change: Change,
-    ) -> Result<Changed, Refusal> {
+    async fn change(&self, caller: Caller, room: RoomId, seq: Seq, change: Change) -> Result<Changed, Refusal> {
         let (answer, wait) = Answer::awaited();
-        self.change_in_order(caller, room, seq, change, answer)
-            .await;
+        self.change_in_order(caller, room, seq, change, answer).await;
         answered(wait).await
     }
 
@@ -220,13 +166,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The refusals of `edit`.
-    pub async fn edit(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        seq: Seq,
-        text: String,
-    ) -> Result<Changed, Refusal> {
+    pub async fn edit(&self, caller: Caller, room: RoomId, seq: Seq, text: String) -> Result<Changed, Refusal> {
         self.change(caller, room, seq, Change::Edit(text)).await
     }
 
@@ -248,13 +188,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The refusals of `react`.
-    pub async fn react(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        seq: Seq,
-        emoji: Emoji,
-    ) -> Result<Changed, Refusal> {
+    pub async fn react(&self, caller: Caller, room: RoomId, seq: Seq, emoji: Emoji) -> Result<Changed, Refusal> {
         self.change(caller, room, seq, Change::React(emoji)).await
     }
 
@@ -262,13 +196,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The refusals of `unreact`.
-    pub async fn unreact(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        seq: Seq,
-        emoji: Emoji,
-    ) -> Result<Changed, Refusal> {
+    pub async fn unreact(&self, caller: Caller, room: RoomId, seq: Seq, emoji: Emoji) -> Result<Changed, Refusal> {
         self.change(caller, room, seq, Change::Unreact(emoji)).await
     }
 
@@ -300,23 +228,13 @@ impl Rooms {
         title: Option<String>,
     ) -> Result<Thread, Refusal> {
         let access = self.access(caller, room).await?;
-        let Some(message) = self
-            .context
-            .directory
-            .read(self.context.store.message(room, seq).await)?
-        else {
+        let Some(message) = self.context.directory.read(self.context.store.message(room, seq).await)? else {
             return Err(Refusal::not_found("message"));
         };
         if let Some((room, _)) = message.thread {
-            return Ok(Thread {
-                room,
-                created: false,
-            });
+            return Ok(Thread { room, created: false });
         }
-        if matches!(
-            access.room.kind,
-            RoomKind::Thread | RoomKind::Dm | RoomKind::Group | RoomKind::Community
-        ) {
+        if matches!(access.room.kind, RoomKind::Thread | RoomKind::Dm | RoomKind::Group | RoomKind::Community) {
             return Err(Refusal::field(
                 "room",
                 "threads begin in rooms of a community, not in threads or conversations",
@@ -325,30 +243,11 @@ impl Rooms {
         if !access.permissions.has(Permissions::CREATE_THREAD) {
             return Err(Refusal::forbidden("begin threads here"));
         }
-        let beginning = || {
-            message
-                .text
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .chars()
-                .take(NAME_CHARS_MAX)
-                .collect()
-        };
+        let beginning =
+            || message.text.lines().next().unwrap_or_default().trim().chars().take(NAME_CHARS_MAX).collect();
         let thread = self.new_thread(&access.room, seq, title.unwrap_or_else(beginning));
         let (answer, wait) = Answer::awaited();
-        ask(
-            &self.context,
-            room,
-            Ask::Thread {
-                access,
-                seq,
-                thread: Box::new(thread),
-                by: caller.user,
-                answer,
-            },
-        );
+        ask(&self.context, room, Ask::Thread { access, seq, thread: Box::new(thread), by: caller.user, answer });
         answered(wait).await
     }
 
@@ -390,13 +289,7 @@ impl Rooms {
         let seq = seq.min(self.head(room).await?);
         if self.context.markers.read(caller.user, room, seq) {
             let frame = Arc::new(Frame::of(&Push::Read { room, seq }));
-            self.context.users.send_if_here(
-                caller.user,
-                UserMessage::Push {
-                    frame,
-                    except: from,
-                },
-            );
+            self.context.users.send_if_here(caller.user, UserMessage::Push { frame, except: from });
         }
         Ok(())
     }
@@ -406,14 +299,7 @@ impl Rooms {
     /// # Errors
     /// `unavailable`.
     pub async fn head(&self, room: RoomId) -> Result<Seq, Refusal> {
-        Ok(self
-            .context
-            .directory
-            .heads(&[room])
-            .await?
-            .first()
-            .copied()
-            .unwrap_or_default())
+        Ok(self.context.directory.heads(&[room]).await?.first().copied().unwrap_or_default())
     }
 
     /// Stores one event that the caller has judged, and facts with it, all or nothing.
@@ -428,16 +314,7 @@ impl Rooms {
         effects: Vec<Effect>,
     ) -> Result<Seq, Refusal> {
         let (answer, wait) = Answer::awaited();
-        ask(
-            &self.context,
-            room,
-            Ask::Record {
-                by,
-                body: Box::new(body),
-                effects,
-                answer,
-            },
-        );
+        ask(&self.context, room, Ask::Record { by, body: Box::new(body), effects, answer });
         answered(wait).await
     }
 
@@ -452,27 +329,15 @@ impl Rooms {
         build: impl FnOnce(Seq) -> (Vec<Archived>, Vec<Effect>) + Send + 'static,
     ) -> Result<Seq, Refusal> {
         let (answer, wait) = Answer::awaited();
-        ask(
-            &self.context,
-            room,
-            Ask::Archive {
-                build: Build(Box::new(build)),
-                answer,
-            },
-        );
+        ask(&self.context, room, Ask::Archive { build: Build(Box::new(build)), answer });
         answered(wait).await
     }
 
     /// To be called after a room's settings changed.
     pub fn settings_changed(&self, room: &facts::Room) {
         self.context.directory.forget_room(room.id, room.community);
-        let rules = Rules {
-            archived: room.archived,
-            slow_mode_s: room.slow_mode_s,
-        };
-        self.context.slots.with_room(room.id, |actor| {
-            actor.cast(RoomMessage::Rules(rules)).is_ok()
-        });
+        let rules = Rules { archived: room.archived, slow_mode_s: room.slow_mode_s };
+        self.context.slots.with_room(room.id, |actor| actor.cast(RoomMessage::Rules(rules)).is_ok());
     }
 
     /// The people in a stretch of a room's member list, by id.
@@ -485,11 +350,9 @@ impl Rooms {
     ) -> Result<Vec<UserId>, Refusal> {
         let access = self.access(caller, room).await?;
         let (store, directory) = (&self.context.store, &self.context.directory);
-        let limit = usize::try_from(to)
-            .map_err(|_| Refusal::field("window", "`window` is beyond any list"))?;
+        let limit = usize::try_from(to).map_err(|_| Refusal::field("window", "`window` is beyond any list"))?;
         if limit > MEMBER_WINDOW_MAX {
-            let message =
-                format!("only the first {MEMBER_WINDOW_MAX} members can be watched by place");
+            let message = format!("only the first {MEMBER_WINDOW_MAX} members can be watched by place");
             return Err(Refusal::new(ErrorCode::TooLarge, message));
         }
         let users: Vec<UserId> = match (access.room.own_membership(), access.room.community) {

@@ -42,11 +42,7 @@ impl KeyWindow {
     /// An empty window that holds all from `since` on.
     #[must_use]
     pub fn new(since: Timestamp) -> Self {
-        Self {
-            since,
-            by_key: HashMap::new(),
-            in_order: VecDeque::new(),
-        }
+        Self { since, by_key: HashMap::new(), in_order: VecDeque::new() }
     }
 
     /// Remembers a key; forgets the oldest beyond the bounds.
@@ -70,22 +66,14 @@ impl KeyWindow {
         if let Some((seq, ts)) = self.by_key.get(&(by, key)) {
             return Seen::As(*seq, *ts);
         }
-        let Some(made) = key
-            .unix_ms()
-            .and_then(|ms| i64::try_from(ms).ok())
-            .map(Timestamp)
-        else {
+        let Some(made) = key.unix_ms().and_then(|ms| i64::try_from(ms).ok()).map(Timestamp) else {
             return Seen::MaybeSince(Timestamp(0));
         };
         if made > now.plus_ms(SKEW_MS) {
             return Seen::MaybeSince(Timestamp(0));
         }
         let earliest = made.plus_ms(-SKEW_MS);
-        if earliest >= self.since {
-            Seen::Never
-        } else {
-            Seen::MaybeSince(earliest)
-        }
+        if earliest >= self.since { Seen::Never } else { Seen::MaybeSince(earliest) }
     }
 
     /// When each author in the window last sent.
@@ -114,17 +102,9 @@ mod tests {
         let first = timed(NOW);
         window.insert(ADA, first, Seq(1), NOW);
         for n in 0..KEYS_MAX as u64 {
-            window.insert(
-                ADA,
-                MessageKey(Uuid::from_u128(u128::from(n))),
-                Seq(n + 2),
-                NOW.plus_ms(5),
-            );
+            window.insert(ADA, MessageKey(Uuid::from_u128(u128::from(n))), Seq(n + 2), NOW.plus_ms(5));
         }
-        assert!(matches!(
-            window.find(ADA, first, NOW.plus_ms(9)),
-            Seen::MaybeSince(_)
-        ));
+        assert!(matches!(window.find(ADA, first, NOW.plus_ms(9)), Seen::MaybeSince(_)));
         assert!(window.by_key.len() <= KEYS_MAX && window.in_order.len() <= KEYS_MAX);
     }
 
@@ -132,15 +112,9 @@ mod tests {
     fn a_fresh_key_needs_no_search() {
         let window = KeyWindow::new(NOW.plus_ms(-600_000));
         assert_eq!(window.find(ADA, timed(NOW), NOW), Seen::Never);
-        assert_eq!(
-            window.find(ADA, timed(NOW.plus_ms(-500_000)), NOW),
-            Seen::Never
-        );
+        assert_eq!(window.find(ADA, timed(NOW.plus_ms(-500_000)), NOW), Seen::Never);
         let old = NOW.plus_ms(-590_000);
-        assert_eq!(
-            window.find(ADA, timed(old), NOW),
-            Seen::MaybeSince(old.plus_ms(-SKEW_MS))
-        );
+        assert_eq!(window.find(ADA, timed(old), NOW), Seen::MaybeSince(old.plus_ms(-SKEW_MS)));
     }
 
     #[test]
@@ -150,9 +124,6 @@ mod tests {
         let later = NOW.plus_ms(KEY_WINDOW_MS.cast_signed() + 1);
         window.insert(ADA, timed(later), Seq(2), later);
         assert_eq!(window.by_key.len(), 1);
-        assert!(matches!(
-            window.find(ADA, timed(NOW), later),
-            Seen::MaybeSince(_)
-        ));
+        assert!(matches!(window.find(ADA, timed(NOW), later), Seen::MaybeSince(_)));
     }
 }

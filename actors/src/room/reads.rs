@@ -53,50 +53,29 @@ impl Rooms {
         let page = self.context.directory.read(read)?;
         let messages = self.seen_by(caller.user, page.messages).await?;
         let head = messages.last().map_or(head, |newest| head.max(newest.seq));
-        Ok(History {
-            messages,
-            more_before: page.more_before,
-            more_after: page.more_after,
-            head,
-        })
+        Ok(History { messages, more_before: page.more_before, more_after: page.more_after, head })
     }
 
     /// One message.
     ///
     /// # Errors
     /// The refusals of `history`; `not_found`.
-    pub async fn message(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        seq: Seq,
-    ) -> Result<Message, Refusal> {
+    pub async fn message(&self, caller: Caller, room: RoomId, seq: Seq) -> Result<Message, Refusal> {
         let state = self.state(caller, room, seq).await?;
-        self.seen_by(caller.user, vec![state])
-            .await?
-            .pop()
-            .ok_or_else(|| Refusal::not_found("message"))
+        self.seen_by(caller.user, vec![state]).await?.pop().ok_or_else(|| Refusal::not_found("message"))
     }
 
     async fn state(&self, caller: Caller, room: RoomId, seq: Seq) -> Result<MessageState, Refusal> {
         self.may_read(caller, room).await?;
         let read = self.context.store.message(room, seq).await;
-        self.context
-            .directory
-            .read(read)?
-            .ok_or_else(|| Refusal::not_found("message"))
+        self.context.directory.read(read)?.ok_or_else(|| Refusal::not_found("message"))
     }
 
     /// The texts a message had, oldest first; none of a deleted one.
     ///
     /// # Errors
     /// The refusals of `history`; `not_found`.
-    pub async fn edits(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        seq: Seq,
-    ) -> Result<Vec<Edit>, Refusal> {
+    pub async fn edits(&self, caller: Caller, room: RoomId, seq: Seq) -> Result<Vec<Edit>, Refusal> {
         if self.state(caller, room, seq).await?.deleted {
             return Ok(Vec::new());
         }
@@ -108,11 +87,7 @@ impl Rooms {
                 Ok(EventBody::MessageEdited { text, .. }) => text,
                 Ok(_) | Err(_) => continue,
             };
-            edits.push(Edit {
-                seq: stored.seq,
-                ts: stored.ts,
-                text,
-            });
+            edits.push(Edit { seq: stored.seq, ts: stored.ts, text });
         }
         Ok(edits)
     }
@@ -144,10 +119,7 @@ impl Rooms {
         emoji: &Emoji,
     ) -> Result<Vec<UserId>, Refusal> {
         let state = self.state(caller, room, seq).await?;
-        let reacted = state
-            .reactions
-            .into_iter()
-            .find(|reacted| reacted.emoji == *emoji);
+        let reacted = state.reactions.into_iter().find(|reacted| reacted.emoji == *emoji);
         Ok(reacted.map(|reacted| reacted.users).unwrap_or_default())
     }
 
@@ -166,28 +138,18 @@ impl Rooms {
         self.may_read(caller, room).await?;
         let read = self.context.store.events(room, after, limit).await;
         let events = self.context.directory.read(read)?;
-        let next = (events.len() == limit)
-            .then(|| events.last().map(|event| event.seq))
-            .flatten();
+        let next = (events.len() == limit).then(|| events.last().map(|event| event.seq)).flatten();
         Ok((events.into_iter().map(|event| event.push).collect(), next))
     }
 
     /// Messages in the form for `user`, with what is known of their threads.
-    async fn seen_by(
-        &self,
-        user: UserId,
-        states: Vec<MessageState>,
-    ) -> Result<Vec<Message>, Refusal> {
-        let threads: Vec<RoomId> = states
-            .iter()
-            .filter_map(|state| state.thread.as_ref().map(|(room, _)| *room))
-            .collect();
+    async fn seen_by(&self, user: UserId, states: Vec<MessageState>) -> Result<Vec<Message>, Refusal> {
+        let threads: Vec<RoomId> =
+            states.iter().filter_map(|state| state.thread.as_ref().map(|(room, _)| *room)).collect();
         let counts = if threads.is_empty() {
             Vec::new()
         } else {
-            self.context
-                .directory
-                .read(self.context.store.counts(&threads).await)?
+            self.context.directory.read(self.context.store.counts(&threads).await)?
         };
         let counts: std::collections::HashMap<_, _> = threads.into_iter().zip(counts).collect();
         let mut seen = Vec::with_capacity(states.len());
@@ -197,12 +159,7 @@ impl Rooms {
                 let facts = self.context.directory.room(room).await?;
                 let title = facts.map_or(title, |facts| facts.name.clone());
                 let (replies, last_ts) = counts.get(&room).copied().unwrap_or_default();
-                thread = Some(ThreadSummary {
-                    room,
-                    title,
-                    replies,
-                    last_ts,
-                });
+                thread = Some(ThreadSummary { room, title, replies, last_ts });
             }
             seen.push(state.seen_by(user, thread));
         }

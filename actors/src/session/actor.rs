@@ -40,20 +40,13 @@ pub enum SessionMessage {
     /// The client asks.
     Request { id: u32, op: Op },
     /// The client is here.
-    Attach {
-        connection: Arc<dyn Connection>,
-        caller: Caller,
-        resume: Option<Resume>,
-    },
+    Attach { connection: Arc<dyn Connection>, caller: Caller, resume: Option<Resume> },
     /// The connection is gone.
     Detach { connection: Arc<dyn Connection> },
     /// The client has not come back.
     Expire { stay: u64 },
     /// The user has no right to these rooms any more.
-    Revoked {
-        rooms: Vec<RoomId>,
-        community: Option<CommunityId>,
-    },
+    Revoked { rooms: Vec<RoomId>, community: Option<CommunityId> },
     /// The device was signed out.
     SignOut,
     /// The node is going away.
@@ -111,12 +104,7 @@ impl Actor for SessionActor {
     async fn pre_start(
         &self,
         me: ActorRef<SessionMessage>,
-        SessionArguments {
-            context,
-            session,
-            saved,
-            caller,
-        }: SessionArguments,
+        SessionArguments { context, session, saved, caller }: SessionArguments,
     ) -> Result<SessionState, ActorProcessingErr> {
         let rooms_of = Rooms::new(context.clone());
         Ok(SessionState {
@@ -140,11 +128,7 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SessionMessage::Request { id, op } => state.request(id, op).await,
-            SessionMessage::Attach {
-                connection,
-                caller,
-                resume,
-            } => state.attach(connection, caller, resume).await,
+            SessionMessage::Attach { connection, caller, resume } => state.attach(connection, caller, resume).await,
             SessionMessage::Detach { connection } => state.detach(&connection),
             SessionMessage::Expire { stay } if stay == state.stay && state.connection.is_none() => {
                 state.end(&me);
@@ -194,35 +178,14 @@ impl SessionState {
         };
         let caller = self.caller;
         match op {
-            Op::Send {
-                room,
-                key,
-                text,
-                reply_to,
-                files,
-                retry,
-            } => {
-                let post = NewPost {
-                    key,
-                    text,
-                    reply_to,
-                    files,
-                    retry,
-                };
-                self.rooms_of
-                    .post_in_order(caller, room, post, answer_to(connection, id))
-                    .await;
+            Op::Send { room, key, text, reply_to, files, retry } => {
+                let post = NewPost { key, text, reply_to, files, retry };
+                self.rooms_of.post_in_order(caller, room, post, answer_to(connection, id)).await;
             }
             Op::Edit { room, seq, text } => self.change(id, room, seq, Change::Edit(text)).await,
-            Op::Delete { room, seq, reason } => {
-                self.change(id, room, seq, Change::Delete(reason)).await
-            }
-            Op::React { room, seq, emoji } => {
-                self.change(id, room, seq, Change::React(emoji)).await
-            }
-            Op::Unreact { room, seq, emoji } => {
-                self.change(id, room, seq, Change::Unreact(emoji)).await
-            }
+            Op::Delete { room, seq, reason } => self.change(id, room, seq, Change::Delete(reason)).await,
+            Op::React { room, seq, emoji } => self.change(id, room, seq, Change::React(emoji)).await,
+            Op::Unreact { room, seq, emoji } => self.change(id, room, seq, Change::Unreact(emoji)).await,
             Op::Pin { room, seq } => self.change(id, room, seq, Change::Pin).await,
             Op::Unpin { room, seq } => self.change(id, room, seq, Change::Unpin).await,
             Op::Subscribe { room, after, mode } => {
@@ -238,46 +201,21 @@ impl SessionState {
                 connection.reply(Frame::ok(id, &Nothing {}));
             }
             Op::Typing { room } => {
-                let typed = self
-                    .context
-                    .directory
-                    .access(caller.user, room)
-                    .await
-                    .map(|access| {
-                        if access
-                            .permissions
-                            .has(hubbub_protocol::permissions::Permissions::SEND)
-                        {
-                            let typing = RelayMessage::Typing { user: caller.user };
-                            self.context
-                                .slots
-                                .with_relay(room, |relay| relay.cast(typing).is_ok());
-                        }
-                        Nothing {}
-                    });
+                let typed = self.context.directory.access(caller.user, room).await.map(|access| {
+                    if access.permissions.has(hubbub_protocol::permissions::Permissions::SEND) {
+                        let typing = RelayMessage::Typing { user: caller.user };
+                        self.context.slots.with_relay(room, |relay| relay.cast(typing).is_ok());
+                    }
+                    Nothing {}
+                });
                 answer_to(connection, id).give(typed);
             }
             Op::Read { room, seq } => {
-                let read = self
-                    .rooms_of
-                    .read_from(caller, room, seq, Some(self.session))
-                    .await;
+                let read = self.rooms_of.read_from(caller, room, seq, Some(self.session)).await;
                 answer_to(connection, id).give(read.map(|()| Nothing {}));
             }
-            Op::Presence {
-                status,
-                text,
-                emoji,
-            } => {
-                self.context.users.send(
-                    &self.context,
-                    caller.user,
-                    UserMessage::Present {
-                        status,
-                        text,
-                        emoji,
-                    },
-                );
+            Op::Presence { status, text, emoji } => {
+                self.context.users.send(&self.context, caller.user, UserMessage::Present { status, text, emoji });
                 connection.reply(Frame::ok(id, &Nothing {}));
             }
             Op::Watch(watched) => {
@@ -285,20 +223,13 @@ impl SessionState {
                 answer_to(connection, id).give(presences.map(|users| Watching { users }));
             }
             Op::History { room, page, limit } => {
-                self.beside(id, move |rooms: Rooms| async move {
-                    rooms.history(caller, room, page, limit).await
-                });
+                self.beside(id, move |rooms: Rooms| async move { rooms.history(caller, room, page, limit).await });
             }
             Op::Thread { room, seq, title } => {
-                self.beside(id, move |rooms: Rooms| async move {
-                    rooms.thread(caller, room, seq, title).await
-                });
+                self.beside(id, move |rooms: Rooms| async move { rooms.thread(caller, room, seq, title).await });
             }
             Op::Identify { .. } | Op::Resume { .. } | Op::Heartbeat | Op::Reauth { .. } => {
-                connection.reply(Frame::refused(
-                    id,
-                    &Refusal::field("op", "the session has begun already"),
-                ));
+                connection.reply(Frame::refused(id, &Refusal::field("op", "the session has begun already")));
             }
         }
     }
@@ -320,9 +251,7 @@ impl SessionState {
         let Some(connection) = self.connection.clone() else {
             return;
         };
-        self.rooms_of
-            .change_in_order(self.caller, room, seq, change, answer_to(connection, id))
-            .await;
+        self.rooms_of.change_in_order(self.caller, room, seq, change, answer_to(connection, id)).await;
     }
 
     async fn subscribe(
@@ -333,24 +262,16 @@ impl SessionState {
         after: Option<Seq>,
         mode: Mode,
     ) -> Result<(), Refusal> {
-        let access = self
-            .context
-            .directory
-            .access(self.caller.user, room)
-            .await?;
+        let access = self.context.directory.access(self.caller.user, room).await?;
         if self.saved.rooms.len() >= SUBSCRIPTIONS_MAX && !self.saved.rooms.contains_key(&room) {
             let message = format!("a session follows at most {SUBSCRIPTIONS_MAX} rooms");
-            return Err(Refusal::new(
-                hubbub_protocol::error::ErrorCode::TooLarge,
-                message,
-            ));
+            return Err(Refusal::new(hubbub_protocol::error::ErrorCode::TooLarge, message));
         }
         let members = self.context.directory.member_count(&access.room).await?;
         let (read, _) = self.context.markers.of(self.caller.user, room);
         let permissions = access.permissions;
         let answer: Answer<Subscribed> = answer_to(connection.clone(), id);
-        let reply =
-            move |begun: Subscription| answer.give(Ok(begun.answer(read, permissions, members)));
+        let reply = move |begun: Subscription| answer.give(Ok(begun.answer(read, permissions, members)));
         let follower = self.follower(connection.clone(), mode);
         self.saved.rooms.insert(room, mode);
         self.save();
@@ -359,20 +280,12 @@ impl SessionState {
 
     fn follower(&self, connection: Arc<dyn Connection>, mode: Mode) -> Box<Follower> {
         let (session, user, intents) = (self.session, self.caller.user, self.saved.intents);
-        Box::new(Follower {
-            session,
-            user,
-            connection,
-            mode,
-            intents,
-        })
+        Box::new(Follower { session, user, connection, mode, intents })
     }
 
     fn unfollow(&self, room: RoomId) {
         let session = self.session;
-        self.context.slots.with_relay(room, |relay| {
-            relay.cast(RelayMessage::Unfollow { session }).is_ok()
-        });
+        self.context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Unfollow { session }).is_ok());
     }
 
     async fn watch(
@@ -382,37 +295,20 @@ impl SessionState {
     ) -> Result<Vec<hubbub_protocol::push::Presence>, Refusal> {
         let users = match watched {
             Watched::Users(users) => users,
-            Watched::Members { room, from, to } => {
-                self.rooms_of
-                    .member_window(self.caller, room, from, to)
-                    .await?
-            }
+            Watched::Members { room, from, to } => self.rooms_of.member_window(self.caller, room, from, to).await?,
         };
         for user in std::mem::take(&mut self.watched) {
-            self.context.users.send_if_here(
-                user,
-                UserMessage::Unwatch {
-                    session: self.session,
-                },
-            );
+            self.context.users.send_if_here(user, UserMessage::Unwatch { session: self.session });
         }
         let mut presences = Vec::with_capacity(users.len());
         for user in users {
             let me = self.caller.user;
-            let known = user == me
-                || self
-                    .context
-                    .directory
-                    .read(self.context.store.acquainted(me, user).await)?;
+            let known = user == me || self.context.directory.read(self.context.store.acquainted(me, user).await)?;
             if !known || self.watched.contains(&user) {
                 continue;
             }
             let (answer, wait) = Answer::awaited();
-            let watch = UserMessage::Watch {
-                session: self.session,
-                connection: connection.clone(),
-                answer,
-            };
+            let watch = UserMessage::Watch { session: self.session, connection: connection.clone(), answer };
             self.context.users.send(&self.context, user, watch);
             self.watched.push(user);
             if let Ok(Ok(presence)) = wait.await {
@@ -422,12 +318,7 @@ impl SessionState {
         Ok(presences)
     }
 
-    async fn attach(
-        &mut self,
-        connection: Arc<dyn Connection>,
-        caller: Caller,
-        resume: Option<Resume>,
-    ) {
+    async fn attach(&mut self, connection: Arc<dyn Connection>, caller: Caller, resume: Option<Resume>) {
         if let Some(old) = self.connection.take() {
             old.close(CloseCode::TakenUp);
             self.let_go();
@@ -450,11 +341,7 @@ impl SessionState {
 
     /// Follows again what the session followed, and what the cursors name; answers, then lets the
     /// missed events go.
-    async fn resume(
-        &mut self,
-        connection: Arc<dyn Connection>,
-        Resume { re, token, cursors }: Resume,
-    ) {
+    async fn resume(&mut self, connection: Arc<dyn Connection>, Resume { re, token, cursors }: Resume) {
         let holding = Arc::new(Holding::new(connection.clone()));
         let cursors: BTreeMap<RoomId, Seq> = cursors.into_iter().collect();
         for room in cursors.keys() {
@@ -462,59 +349,39 @@ impl SessionState {
                 self.saved.rooms.entry(*room).or_insert(Mode::Live);
             }
         }
-        let rooms: Vec<(RoomId, Mode)> = self
-            .saved
-            .rooms
-            .iter()
-            .map(|(room, mode)| (*room, *mode))
-            .collect();
+        let rooms: Vec<(RoomId, Mode)> = self.saved.rooms.iter().map(|(room, mode)| (*room, *mode)).collect();
         let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| *room).collect();
         let heads = self.context.directory.heads(&ids).await.unwrap_or_default();
         let mut budget = RESUME_EVENTS_MAX;
         let mut begun = Vec::with_capacity(rooms.len());
         for (at, (room, mode)) in rooms.into_iter().enumerate() {
-            if self
-                .context
-                .directory
-                .access(self.caller.user, room)
-                .await
-                .is_err()
-            {
+            if self.context.directory.access(self.caller.user, room).await.is_err() {
                 self.saved.rooms.remove(&room);
                 continue;
             }
             let cursor = cursors.get(&room).copied();
-            let missed = cursor.map_or(0, |seq| {
-                heads.get(at).map_or(0, |head| head.0.saturating_sub(seq.0))
-            });
+            let missed = cursor.map_or(0, |seq| heads.get(at).map_or(0, |head| head.0.saturating_sub(seq.0)));
             let within = missed <= budget.min(REPLAY_EVENTS_MAX);
             budget -= if within { missed } else { 0 };
             let after = cursor.filter(|_| within);
             let (tell, told) = oneshot::channel();
-            let reply = move |subscription: Subscription| drop(tell.send(subscription));
+            let reply = move |subscription: Subscription| {
+                // A resume that has stopped waiting leaves the room out of its answer.
+                let _ = tell.send(subscription);
+            };
             let follower = self.follower(holding.clone(), mode);
             if handle::follow(&self.context, room, follower, after, Box::new(reply)).is_ok() {
                 begun.push((room, cursor.is_some() && !within, told));
             }
         }
-        let mut resumed = Resumed {
-            session: token,
-            rooms: BTreeMap::new(),
-        };
+        let mut resumed = Resumed { session: token, rooms: BTreeMap::new() };
         for (room, left_out, told) in begun {
             let Ok(Ok(subscription)) = tokio::time::timeout(RELAY_WAIT, told).await else {
                 continue;
             };
             let gap = left_out || subscription.gap;
             let replay = (!gap).then_some(subscription.replay);
-            resumed.rooms.insert(
-                room,
-                ResumedRoom {
-                    head: subscription.head,
-                    replay,
-                    gap,
-                },
-            );
+            resumed.rooms.insert(room, ResumedRoom { head: subscription.head, replay, gap });
         }
         connection.reply(Frame::ok(re, &resumed));
         holding.release();
@@ -522,39 +389,22 @@ impl SessionState {
     }
 
     fn detach(&mut self, connection: &Arc<dyn Connection>) {
-        if !self
-            .connection
-            .as_ref()
-            .is_some_and(|mine| Arc::ptr_eq(mine, connection))
-        {
+        if !self.connection.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, connection)) {
             return;
         }
         self.connection = None;
         self.let_go();
-        let detached = UserMessage::Detach {
-            session: self.session,
-        };
+        let detached = UserMessage::Detach { session: self.session };
         self.context.users.send_if_here(self.caller.user, detached);
         let stay = self.stay;
-        self.me
-            .send_after(self.context.config.detached_for, move || {
-                SessionMessage::Expire { stay }
-            });
+        self.me.send_after(self.context.config.detached_for, move || SessionMessage::Expire { stay });
     }
 
     /// Stops following and watching, and remembers what was followed.
     fn let_go(&mut self) {
-        self.saved
-            .rooms
-            .keys()
-            .for_each(|room| self.unfollow(*room));
+        self.saved.rooms.keys().for_each(|room| self.unfollow(*room));
         for user in std::mem::take(&mut self.watched) {
-            self.context.users.send_if_here(
-                user,
-                UserMessage::Unwatch {
-                    session: self.session,
-                },
-            );
+            self.context.users.send_if_here(user, UserMessage::Unwatch { session: self.session });
         }
     }
 
@@ -565,19 +415,13 @@ impl SessionState {
         });
         self.save();
         if let (Some(connection), Some(community)) = (&self.connection, community) {
-            let push = Push::Community {
-                community,
-                removed: true,
-                changed: serde_json::Map::new(),
-            };
+            let push = Push::Community { community, removed: true, changed: serde_json::Map::new() };
             connection.control(Frame::of(&push));
         }
     }
 
     fn save(&self) {
-        self.context
-            .unsaved
-            .put(self.session, self.caller.user, self.saved.clone());
+        self.context.unsaved.put(self.session, self.caller.user, self.saved.clone());
     }
 
     fn close(&mut self, code: CloseCode) {
@@ -594,9 +438,7 @@ impl SessionState {
 
     fn leave(&mut self) {
         self.let_go();
-        let detached = UserMessage::Detach {
-            session: self.session,
-        };
+        let detached = UserMessage::Detach { session: self.session };
         self.context.users.send_if_here(self.caller.user, detached);
         self.context.markers.leave(self.caller.user);
     }

@@ -35,11 +35,7 @@ impl Holding {
     /// Holds events for `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Connection>) -> Self {
-        Self {
-            inner,
-            released: AtomicBool::new(false),
-            held: Mutex::default(),
-        }
+        Self { inner, released: AtomicBool::new(false), held: Mutex::default() }
     }
 
     /// Passes on what was held, in order, and from now on everything at once.
@@ -47,11 +43,7 @@ impl Holding {
         // The lock is held throughout, so that no later event overtakes a held one.
         let mut held = self.held.lock();
         for (room, seq, frame, replay) in held.drain(..) {
-            if replay {
-                self.inner.replay(room, seq, &frame)
-            } else {
-                self.inner.event(room, seq, &frame)
-            }
+            if replay { self.inner.replay(room, seq, &frame) } else { self.inner.event(room, seq, &frame) }
         }
         self.released.store(true, Ordering::Release);
     }
@@ -64,11 +56,7 @@ impl Holding {
                 return;
             }
         }
-        if replay {
-            self.inner.replay(room, seq, frame)
-        } else {
-            self.inner.event(room, seq, frame)
-        }
+        if replay { self.inner.replay(room, seq, frame) } else { self.inner.event(room, seq, frame) }
     }
 }
 

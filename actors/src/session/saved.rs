@@ -44,21 +44,10 @@ struct Form {
 
 impl Saved {
     fn encode(&self) -> Vec<u8> {
-        let of = |mode| {
-            self.rooms
-                .iter()
-                .filter(|(_, known)| **known == mode)
-                .map(|(room, _)| *room)
-                .collect()
-        };
+        let of = |mode| self.rooms.iter().filter(|(_, known)| **known == mode).map(|(room, _)| *room).collect();
         let form = Form {
             sid: self.sid,
-            intents: self
-                .intents
-                .names()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            intents: self.intents.names().into_iter().map(str::to_owned).collect(),
             live: of(Mode::Live),
             unread: of(Mode::Unread),
         };
@@ -68,21 +57,10 @@ impl Saved {
     /// Reads a saved state back; `None` for a form of another version.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let Form {
-            sid,
-            intents,
-            live,
-            unread,
-        } = serde_json::from_slice(bytes).ok()?;
+        let Form { sid, intents, live, unread } = serde_json::from_slice(bytes).ok()?;
         let live = live.into_iter().map(|room| (room, Mode::Live));
-        let rooms = live
-            .chain(unread.into_iter().map(|room| (room, Mode::Unread)))
-            .collect();
-        Some(Self {
-            sid,
-            intents: Intents::named(&intents),
-            rooms,
-        })
+        let rooms = live.chain(unread.into_iter().map(|room| (room, Mode::Unread))).collect();
+        Some(Self { sid, intents: Intents::named(&intents), rooms })
     }
 }
 
@@ -111,9 +89,7 @@ impl Unsaved {
             let taken: Vec<_> = {
                 let mut states = self.0.lock();
                 let ids: Vec<u64> = states.keys().take(FLUSH_MAX).copied().collect();
-                ids.into_iter()
-                    .filter_map(|id| states.remove(&id).map(|state| (id, state)))
-                    .collect()
+                ids.into_iter().filter_map(|id| states.remove(&id).map(|state| (id, state))).collect()
             };
             if taken.is_empty() {
                 return Ok(());
@@ -145,15 +121,8 @@ mod tests {
 
     #[test]
     fn a_saved_session_reads_back() {
-        let rooms = [
-            (RoomId::from_raw(1), Mode::Live),
-            (RoomId::from_raw(2), Mode::Unread),
-        ];
-        let saved = Saved {
-            sid: SessionId::from_raw(9),
-            intents: Intents::TYPING,
-            rooms: rooms.into(),
-        };
+        let rooms = [(RoomId::from_raw(1), Mode::Live), (RoomId::from_raw(2), Mode::Unread)];
+        let saved = Saved { sid: SessionId::from_raw(9), intents: Intents::TYPING, rooms: rooms.into() };
         assert_eq!(Saved::decode(&saved.encode()), Some(saved));
         assert_eq!(Saved::decode(b"{}"), None);
     }

@@ -40,9 +40,7 @@ impl SessionHandle {
 
     /// Says that the connection is gone. The session waits for its client to come back.
     pub fn disconnected(&self, connection: &Arc<dyn Connection>) {
-        let _ = self.active.actor.cast(SessionMessage::Detach {
-            connection: connection.clone(),
-        });
+        let _ = self.active.actor.cast(SessionMessage::Detach { connection: connection.clone() });
     }
 }
 
@@ -68,18 +66,10 @@ impl Sessions {
             tracing::warn!(user.id = %caller.user, device = %device, "could not begin a session: {refusal}");
             CloseCode::GoingAway
         })?;
-        let saved = Saved {
-            sid: caller.sid,
-            intents,
-            rooms: std::collections::BTreeMap::new(),
-        };
+        let saved = Saved { sid: caller.sid, intents, rooms: std::collections::BTreeMap::new() };
         let active = self.spawn(session, caller, saved);
         connection.reply(Frame::ok(re, &begun));
-        let _ = active.actor.cast(SessionMessage::Attach {
-            connection,
-            caller,
-            resume: None,
-        });
+        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, resume: None });
         Counters::add(&self.context.counters.sessions_begun, 1);
         Ok(SessionHandle { active })
     }
@@ -96,12 +86,7 @@ impl Sessions {
         token: &str,
         cursors: Vec<(RoomId, Seq)>,
     ) -> Result<SessionHandle, CloseCode> {
-        let (session, user) = self
-            .context
-            .ports
-            .tokens
-            .open(token)
-            .ok_or(CloseCode::SessionUnknown)?;
+        let (session, user) = self.context.ports.tokens.open(token).ok_or(CloseCode::SessionUnknown)?;
         if user != caller.user {
             return Err(CloseCode::SessionUnknown);
         }
@@ -110,16 +95,8 @@ impl Sessions {
             Some(_) => return Err(CloseCode::SessionUnknown),
             None => self.restore(session, caller).await?,
         };
-        let resume = Some(Resume {
-            re,
-            token: token.to_owned(),
-            cursors,
-        });
-        let _ = active.actor.cast(SessionMessage::Attach {
-            connection,
-            caller,
-            resume,
-        });
+        let resume = Some(Resume { re, token: token.to_owned(), cursors });
+        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, resume });
         Counters::add(&self.context.counters.sessions_resumed, 1);
         Ok(SessionHandle { active })
     }
@@ -129,89 +106,44 @@ impl Sessions {
         let saved = match self.context.unsaved.get(session) {
             Some((_, saved)) => Some(saved),
             None => {
-                let read = self
-                    .context
-                    .store
-                    .resume_state(session)
-                    .await
-                    .map_err(|_| CloseCode::GoingAway)?;
+                let read = self.context.store.resume_state(session).await.map_err(|_| CloseCode::GoingAway)?;
                 read.and_then(|state| Saved::decode(&state.state))
             }
         };
         let saved = match saved {
             Some(saved) if saved.sid == caller.sid => saved,
             Some(_) => return Err(CloseCode::SessionUnknown),
-            None => Saved {
-                sid: caller.sid,
-                intents: Intents::ALL,
-                rooms: std::collections::BTreeMap::new(),
-            },
+            None => Saved { sid: caller.sid, intents: Intents::ALL, rooms: std::collections::BTreeMap::new() },
         };
-        self.enter(caller.user)
-            .await
-            .map_err(|_| CloseCode::GoingAway)?;
+        self.enter(caller.user).await.map_err(|_| CloseCode::GoingAway)?;
         Ok(self.spawn(session, caller, saved))
     }
 
     fn spawn(&self, session: u64, caller: Caller, saved: Saved) -> ActiveSession {
-        let supervisor = self
-            .context
-            .people
-            .read()
-            .clone()
-            .expect("the hub starts its supervisors first");
-        let arguments = SessionArguments {
-            context: self.context.clone(),
-            session,
-            saved,
-            caller,
-        };
-        let (actor, _) =
-            ActorRuntime::spawn_linked_instant(None, SessionActor, arguments, supervisor)
-                .expect("an actor without a name can always be spawned");
-        let active = ActiveSession {
-            actor,
-            user: caller.user,
-            sid: caller.sid,
-        };
-        self.context
-            .sessions
-            .0
-            .lock()
-            .insert(session, active.clone());
+        let supervisor = self.context.people.read().clone().expect("the hub starts its supervisors first");
+        let arguments = SessionArguments { context: self.context.clone(), session, saved, caller };
+        let (actor, _) = ActorRuntime::spawn_linked_instant(None, SessionActor, arguments, supervisor)
+            .expect("an actor without a name can always be spawned");
+        let active = ActiveSession { actor, user: caller.user, sid: caller.sid };
+        self.context.sessions.0.lock().insert(session, active.clone());
         active
     }
 
     /// Holds the user's read markers in memory, for one more session.
-    async fn enter(
-        &self,
-        user: UserId,
-    ) -> Result<Vec<(Arc<hubbub_storage::facts::Room>, Seq)>, Refusal> {
+    async fn enter(&self, user: UserId) -> Result<Vec<(Arc<hubbub_storage::facts::Room>, Seq)>, Refusal> {
         let rooms = crate::people::rooms_of_user(&self.context, user).await?;
         let ids: Vec<RoomId> = rooms.iter().map(|room| room.id).collect();
         let heads = self.context.directory.heads(&ids).await?;
         let of_room: Vec<(RoomId, Seq)> = ids.into_iter().zip(heads.iter().copied()).collect();
-        let entered = self
-            .context
-            .markers
-            .enter(&self.context, user, &of_room)
-            .await;
+        let entered = self.context.markers.enter(&self.context, user, &of_room).await;
         self.context.directory.read(entered)?;
         Ok(rooms.into_iter().zip(heads).collect())
     }
 
     /// The answer to `identify`.
     async fn begun(&self, session: u64, caller: Caller) -> Result<serde_json::Value, Refusal> {
-        let user = self
-            .context
-            .directory
-            .user(caller.user)
-            .await?
-            .ok_or_else(|| Refusal::not_found("user"))?;
-        let communities = self
-            .context
-            .directory
-            .read(self.context.store.communities_of(caller.user).await)?;
+        let user = self.context.directory.user(caller.user).await?.ok_or_else(|| Refusal::not_found("user"))?;
+        let communities = self.context.directory.read(self.context.store.communities_of(caller.user).await)?;
         let rooms = self.enter(caller.user).await?;
         let state = |(room, head): &(Arc<hubbub_storage::facts::Room>, Seq)| {
             let (read, mentions) = self.context.markers.of(caller.user, room.id);
@@ -226,10 +158,7 @@ impl Sessions {
                 mode: "unread".into(),
             }
         };
-        let communities: Vec<_> = communities
-            .iter()
-            .map(crate::people::community_brief)
-            .collect();
+        let communities: Vec<_> = communities.iter().map(crate::people::community_brief).collect();
         Ok(json!({
             "session": self.context.ports.tokens.mint(session, caller.user),
             "user": crate::people::user_brief(&user),
@@ -240,9 +169,7 @@ impl Sessions {
 
     /// Ends every session of a signed-in device and closes its connections with 4010.
     pub fn sign_out(&self, sid: SessionId) {
-        self.context
-            .sessions
-            .to_device(sid, || SessionMessage::SignOut);
+        self.context.sessions.to_device(sid, || SessionMessage::SignOut);
     }
 
     /// Sessions in memory, connected or not.
@@ -258,9 +185,7 @@ impl Sessions {
         let count = sessions.len().max(1) as u64;
         for (at, active) in (0_u64..).zip(sessions) {
             let spread_ms = after_ms / 2 + after_ms * at / count;
-            let _ = active.actor.cast(SessionMessage::Drain {
-                after_ms: spread_ms,
-            });
+            let _ = active.actor.cast(SessionMessage::Drain { after_ms: spread_ms });
         }
     }
 }

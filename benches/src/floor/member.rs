@@ -24,11 +24,7 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            backlog: RefCell::new(VecDeque::new()),
-            gone: Cell::new(false),
-        }
+        Self { stream, backlog: RefCell::new(VecDeque::new()), gone: Cell::new(false) }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -121,10 +117,7 @@ mod tests {
                 for number in 0..frames {
                     member.deliver(Bytes::from(number.to_be_bytes().repeat(16_384)));
                 }
-                assert!(
-                    !member.backlog.borrow().is_empty(),
-                    "26 MB fitted into the socket"
-                );
+                assert!(!member.backlog.borrow().is_empty(), "26 MB fitted into the socket");
                 let mut part = vec![0; 4 * 16_384];
                 for number in 0..frames {
                     reader.read_exact(&mut part).await.expect("whole");

@@ -9,14 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
-    Join {
-        room: u32,
-    },
-    Send {
-        room: u32,
-        key: &'a str,
-        text: &'a str,
-    },
+    Join { room: u32 },
+    Send { room: u32, key: &'a str, text: &'a str },
 }
 
 /// Understands a client's text, `None` when it is not of this protocol.
@@ -27,11 +21,7 @@ pub(crate) fn request(payload: &[u8]) -> Option<Request<'_>> {
         "J" => rest.parse().ok().map(|room| Request::Join { room }),
         "S" => {
             let mut parts = rest.splitn(3, ' ');
-            Some(Request::Send {
-                room: parts.next()?.parse().ok()?,
-                key: parts.next()?,
-                text: parts.next()?,
-            })
+            Some(Request::Send { room: parts.next()?.parse().ok()?, key: parts.next()?, text: parts.next()? })
         }
         _ => None,
     }
@@ -58,9 +48,7 @@ pub(crate) fn room_name(room: u32) -> String {
 
 /// The delivered text. The time is a count of milliseconds, padded to the 24 characters of an RFC 3339 time.
 pub(crate) fn message(room: u32, seq: u64, key: &str, text: &str) -> String {
-    let ms = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
+    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     format!(
         r#"{{"ev":"room","room":"{room:013}","seq":{seq},"ts":"{ms:024}","type":"message.created","by":"{room:013}","key":"{key}","data":{{"text":"{text}","files":[],"mentions":{{"users":[],"roles":[],"everyone":false}}}}}}"#
     )
@@ -75,11 +63,7 @@ mod tests {
         assert_eq!(request(join(7).as_bytes()), Some(Request::Join { room: 7 }));
         assert_eq!(
             request(send("8", "k1", "two words").as_bytes()),
-            Some(Request::Send {
-                room: 8,
-                key: "k1",
-                text: "two words"
-            })
+            Some(Request::Send { room: 8, key: "k1", text: "two words" })
         );
         for nonsense in ["", "J", "J x", "S 1 k", "X 1", "S a k t"] {
             assert_eq!(request(nonsense.as_bytes()), None, "{nonsense:?}");

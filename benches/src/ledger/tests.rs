@@ -7,27 +7,13 @@ use crate::schedule::{Case, Timing};
 
 /// One room of two clients, both senders: numbers 0, 2, 4… are of client 0, 1, 3, 5… of client 1.
 fn schedule() -> Schedule {
-    let case = Case {
-        name: "test",
-        rooms: 1,
-        members_per_room: 2,
-        senders: 2,
-        messages_per_s: 10,
-    };
-    let timing = Timing {
-        warm_up: Duration::ZERO,
-        window: Duration::from_secs(1),
-        drain: Duration::ZERO,
-    };
+    let case = Case { name: "test", rooms: 1, members_per_room: 2, senders: 2, messages_per_s: 10 };
+    let timing = Timing { warm_up: Duration::ZERO, window: Duration::from_secs(1), drain: Duration::ZERO };
     Schedule::new(case, timing, Instant::now())
 }
 
 fn message(seq: u64, number: u32) -> Heard {
-    Heard::Message {
-        seq,
-        number,
-        own_room: true,
-    }
+    Heard::Message { seq, number, own_room: true }
 }
 
 fn verdict(shown: [&[Heard]; 2], sent: &[u32], answers: bool) -> Verdict {
@@ -44,12 +30,7 @@ fn verdict(shown: [&[Heard]; 2], sent: &[u32], answers: bool) -> Verdict {
 
 #[test]
 fn a_faultless_run_is_clean_whatever_the_order_of_the_senders() {
-    let shown = [
-        message(8, 1),
-        message(9, 0),
-        Heard::Event { seq: 10 },
-        message(11, 2),
-    ];
+    let shown = [message(8, 1), message(9, 0), Heard::Event { seq: 10 }, message(11, 2)];
     let verdict = verdict([&shown, &shown], &[0, 1, 2], false);
     assert!(verdict.is_clean(), "{verdict:?}");
     assert_eq!((verdict.expected, verdict.received), (6, 6));
@@ -57,11 +38,7 @@ fn a_faultless_run_is_clean_whatever_the_order_of_the_senders() {
 
 #[test]
 fn a_lost_message_is_counted_for_the_client_that_missed_it() {
-    let verdict = verdict(
-        [&[message(1, 0), message(2, 1)], &[message(1, 0)]],
-        &[0, 1],
-        false,
-    );
+    let verdict = verdict([&[message(1, 0), message(2, 1)], &[message(1, 0)]], &[0, 1], false);
     assert_eq!((verdict.lost, verdict.diverged_rooms), (1, 0));
     assert!(!verdict.is_clean());
 }
@@ -89,40 +66,19 @@ fn a_senders_messages_swapped_under_rising_seqs_are_out_of_order() {
 
 #[test]
 fn members_who_saw_different_orders_make_their_room_diverged() {
-    let found = verdict(
-        [
-            &[message(1, 0), message(2, 1)],
-            &[message(1, 1), message(2, 0)],
-        ],
-        &[0, 1],
-        false,
-    );
-    assert_eq!(
-        (found.diverged_rooms, found.lost, found.faults.out_of_order),
-        (1, 0, 0)
-    );
+    let found = verdict([&[message(1, 0), message(2, 1)], &[message(1, 1), message(2, 0)]], &[0, 1], false);
+    assert_eq!((found.diverged_rooms, found.lost, found.faults.out_of_order), (1, 0, 0));
 }
 
 #[test]
 fn a_skipped_seq_is_a_hole() {
-    let found = verdict(
-        [
-            &[message(1, 0), message(3, 1)],
-            &[message(1, 0), message(2, 1)],
-        ],
-        &[0, 1],
-        false,
-    );
+    let found = verdict([&[message(1, 0), message(3, 1)], &[message(1, 0), message(2, 1)]], &[0, 1], false);
     assert_eq!(found.faults.holes, 1);
 }
 
 #[test]
 fn strays_and_gaps_are_counted() {
-    let stray = Heard::Message {
-        seq: 1,
-        number: 0,
-        own_room: false,
-    };
+    let stray = Heard::Message { seq: 1, number: 0, own_room: false };
     let unknown = message(1, 99);
     let found = verdict([&[stray, unknown, Heard::Gap], &[]], &[], false);
     assert_eq!((found.faults.strays, found.faults.gaps), (2, 1));
@@ -140,10 +96,7 @@ fn a_refused_send_is_expected_of_nobody_and_an_unanswered_one_still_is() {
 
 #[test]
 fn replies_to_other_requests_are_no_answers() {
-    let heartbeat = Heard::Reply {
-        id: u32::MAX,
-        ok: true,
-    };
+    let heartbeat = Heard::Reply { id: u32::MAX, ok: true };
     let mut ledger = Ledger::default();
     assert_eq!(ledger.enter(heartbeat, &schedule()), Entry::Nothing);
     assert_eq!(ledger.answered, 0);

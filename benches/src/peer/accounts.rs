@@ -51,8 +51,7 @@ impl Accounts {
         let registered = in_parallel(new, REGISTERING_AT_ONCE, |index| {
             let rest = self.rest.clone();
             async move {
-                let body =
-                    json!({"name": format!("bench{:04}", old + index), "password": PASSWORD});
+                let body = json!({"name": format!("bench{:04}", old + index), "password": PASSWORD});
                 signed_in(&rest, "/auth/register", body).await
             }
         });
@@ -63,12 +62,7 @@ impl Accounts {
                 if account.issued.elapsed() < TOKEN_AGE_MAX {
                     return Ok(account);
                 }
-                signed_in(
-                    &rest,
-                    "/auth/refresh",
-                    json!({"refresh_token": account.refresh}),
-                )
-                .await
+                signed_in(&rest, "/auth/refresh", json!({"refresh_token": account.refresh})).await
             }
         });
         *all = renewed.await.context("renewing the members' tokens")?;
@@ -79,9 +73,7 @@ impl Accounts {
     /// The access token of client number `client`.
     pub(crate) async fn token(&self, client: usize) -> Result<String> {
         let all = self.all.read().await;
-        let account = client
-            .checked_rem(all.len())
-            .and_then(|index| all.get(index));
+        let account = client.checked_rem(all.len()).and_then(|index| all.get(index));
         Ok(account.context("nobody is registered")?.access.clone())
     }
 }

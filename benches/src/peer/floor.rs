@@ -26,11 +26,7 @@ impl FloorPeer {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
         command.args(["floor", "--listen", &address.to_string()]);
-        Ok(Self {
-            server: Server::start(Self::NAME, command).await?,
-            address,
-            next_room: AtomicU32::new(1),
-        })
+        Ok(Self { server: Server::start(Self::NAME, command).await?, address, next_room: AtomicU32::new(1) })
     }
 }
 
@@ -74,13 +70,6 @@ mod tests {
     fn what_the_peer_says_the_floor_understands() {
         let said = FloorPeer::say(1, &wire::room_name(12), Uuid::nil(), "a b");
         let key = Uuid::nil().to_string();
-        assert_eq!(
-            request(said.as_bytes()),
-            Some(Request::Send {
-                room: 12,
-                key: &key,
-                text: "a b"
-            })
-        );
+        assert_eq!(request(said.as_bytes()), Some(Request::Send { room: 12, key: &key, text: "a b" }));
     }
 }

@@ -50,10 +50,7 @@ impl HubbubPeer {
         let data = TempDir::with_prefix("hubbub-bench-")?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        ensure!(
-            address != admin,
-            "the same free port was found twice: run again"
-        );
+        ensure!(address != admin, "the same free port was found twice: run again");
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data-dir").arg(data.path());
         command.args(["--listen", &address.to_string()]);
@@ -79,10 +76,7 @@ impl HubbubPeer {
         let make = || async {
             let token = self.accounts.token(0).await?;
             let body = json!({"name": "bench", "public": true});
-            let made = self
-                .rest
-                .call(Method::POST, "/communities", Some(&token), Some(&body))
-                .await?;
+            let made = self.rest.call(Method::POST, "/communities", Some(&token), Some(&body)).await?;
             string(&made, "id")
         };
         self.community.get_or_try_init(make).await.cloned()
@@ -122,12 +116,7 @@ impl Peer for HubbubPeer {
             let name = format!("bench-{}", Uuid::new_v4().simple());
             async move {
                 let body = json!({"name": &name[..24], "kind": "text"});
-                string(
-                    &rest
-                        .call(Method::POST, &path, Some(&owner), Some(&body))
-                        .await?,
-                    "id",
-                )
+                string(&rest.call(Method::POST, &path, Some(&owner), Some(&body)).await?, "id")
             }
         })
         .await
@@ -137,14 +126,11 @@ impl Peer for HubbubPeer {
     async fn join(&self, client: usize, room: &str) -> Result<(Link, Inbox)> {
         let token = self.accounts.token(client).await?;
         let (link, mut inbox) = Link::open(self.address, "/v1/ws", Some(SUBPROTOCOL)).await?;
-        link.heard(&mut inbox, |frame| frame["ev"] == "hello")
-            .await?;
+        link.heard(&mut inbox, |frame| frame["ev"] == "hello").await?;
         let identify = json!({"id": IDENTIFY, "op": "identify", "token": token, "device": "bench"});
-        link.request(&mut inbox, IDENTIFY, &identify.to_string())
-            .await?;
+        link.request(&mut inbox, IDENTIFY, &identify.to_string()).await?;
         let subscribe = json!({"id": SUBSCRIBE, "op": "subscribe", "room": room});
-        link.request(&mut inbox, SUBSCRIBE, &subscribe.to_string())
-            .await?;
+        link.request(&mut inbox, SUBSCRIBE, &subscribe.to_string()).await?;
         Ok((link, inbox))
     }
 

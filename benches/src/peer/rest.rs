@@ -59,10 +59,7 @@ impl Rest {
 
 /// The string `field` of an answer.
 pub(crate) fn string(answer: &Value, field: &str) -> Result<String> {
-    answer[field]
-        .as_str()
-        .map(str::to_owned)
-        .with_context(|| format!("the answer has no `{field}`: {answer}"))
+    answer[field].as_str().map(str::to_owned).with_context(|| format!("the answer has no `{field}`: {answer}"))
 }
 
 #[cfg(test)]
@@ -88,34 +85,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_carries_its_token_and_reads_its_answer() {
-        let (rest, server) =
-            one_answer("HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"id\":\"ABC\"}").await;
+        let (rest, server) = one_answer("HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"id\":\"ABC\"}").await;
         let body = serde_json::json!({"name": "bench"});
-        let answer = rest
-            .call(Method::POST, "/communities", Some("T"), Some(&body))
-            .await
-            .expect("created");
+        let answer = rest.call(Method::POST, "/communities", Some("T"), Some(&body)).await.expect("created");
         assert_eq!(string(&answer, "id").expect("present"), "ABC");
         assert!(string(&answer, "name").is_err());
         let asked = server.await.expect("no panic");
-        assert!(
-            asked.starts_with("POST /v1/communities HTTP/1.1"),
-            "{asked}"
-        );
-        assert!(
-            asked.to_lowercase().contains("authorization: bearer t"),
-            "{asked}"
-        );
+        assert!(asked.starts_with("POST /v1/communities HTTP/1.1"), "{asked}");
+        assert!(asked.to_lowercase().contains("authorization: bearer t"), "{asked}");
     }
 
     #[tokio::test]
     async fn a_refusal_quotes_the_servers_reason() {
-        let (rest, _server) =
-            one_answer("HTTP/1.1 409 Conflict\r\nContent-Length: 8\r\n\r\nconflict").await;
-        let refusal = rest
-            .call(Method::PUT, "/x", None, None)
-            .await
-            .expect_err("refused");
+        let (rest, _server) = one_answer("HTTP/1.1 409 Conflict\r\nContent-Length: 8\r\n\r\nconflict").await;
+        let refusal = rest.call(Method::PUT, "/x", None, None).await.expect_err("refused");
         assert_eq!(refusal.to_string(), "PUT /x: 409 Conflict: conflict");
     }
 }

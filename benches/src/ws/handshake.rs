@@ -15,11 +15,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Asks for `path` as a WebSocket and returns the bytes that came behind the answer.
-pub(crate) async fn ask(
-    stream: &mut TcpStream,
-    path: &str,
-    subprotocol: Option<&str>,
-) -> Result<BytesMut> {
+pub(crate) async fn ask(stream: &mut TcpStream, path: &str, subprotocol: Option<&str>) -> Result<BytesMut> {
     let host = stream.peer_addr()?;
     let wish = protocol_line(subprotocol);
     let request = format!(
@@ -37,10 +33,7 @@ pub(crate) async fn ask(
         header(&head, "sec-websocket-accept") == Some(ACCEPT),
         "the upgrade was answered with a wrong Sec-WebSocket-Accept"
     );
-    ensure!(
-        header(&head, "sec-websocket-protocol") == subprotocol,
-        "the subprotocol asked for was not taken"
-    );
+    ensure!(header(&head, "sec-websocket-protocol") == subprotocol, "the subprotocol asked for was not taken");
     Ok(rest)
 }
 
@@ -48,9 +41,7 @@ pub(crate) async fn ask(
 pub(crate) async fn answer(stream: &mut TcpStream, subprotocol: Option<&str>) -> Result<BytesMut> {
     let (head, rest) = read_head(stream).await?;
     if header(&head, "sec-websocket-key") != Some(NONCE) {
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-            .await?;
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
         bail!("the floor takes only its own clients");
     }
     let taken = protocol_line(subprotocol);
@@ -63,9 +54,7 @@ pub(crate) async fn answer(stream: &mut TcpStream, subprotocol: Option<&str>) ->
 }
 
 fn protocol_line(subprotocol: Option<&str>) -> String {
-    subprotocol.map_or_else(String::new, |name| {
-        format!("Sec-WebSocket-Protocol: {name}\r\n")
-    })
+    subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"))
 }
 
 async fn read_head(stream: &mut TcpStream) -> Result<(String, BytesMut)> {
@@ -76,10 +65,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<(String, BytesMut)> {
             return Ok((String::from_utf8(head.to_vec())?, buffer));
         }
         ensure!(buffer.len() < HEAD_BYTES_MAX, "the head is too long");
-        let read = stream
-            .read_buf(&mut buffer)
-            .await
-            .context("reading the head")?;
+        let read = stream.read_buf(&mut buffer).await.context("reading the head")?;
         ensure!(read > 0, "the connection ended within the head");
     }
 }
@@ -111,9 +97,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a client");
-            answer(&mut stream, None)
-                .await
-                .expect("our own client is taken");
+            answer(&mut stream, None).await.expect("our own client is taken");
             stream.write_all(b"early").await.expect("written");
             stream
         });
@@ -136,10 +120,7 @@ mod tests {
             answer(&mut stream, None).await.is_err()
         });
         let mut client = TcpStream::connect(address).await.expect("listening");
-        client
-            .write_all(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: other\r\n\r\n")
-            .await
-            .expect("written");
+        client.write_all(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: other\r\n\r\n").await.expect("written");
         let mut reply = String::new();
         client.read_to_string(&mut reply).await.expect("text");
         assert!(reply.starts_with("HTTP/1.1 400"), "got {reply}");

@@ -75,10 +75,7 @@ pub async fn the_name_of_an_account_is_its_own(store: Arc<dyn Store>) {
     let holder = store.user_by_name("ada").await.expect("a read");
     assert_eq!(holder, Some(ada.clone()));
 
-    let lovelace = User {
-        name: "lovelace".into(),
-        ..ada
-    };
+    let lovelace = User { name: "lovelace".into(), ..ada };
     store.apply(&[put(&lovelace)]).await.expect("a free name");
     assert_eq!(store.user_by_name("ada").await.expect("a read"), None);
     store.create_user(&thief, None).await.expect("free again");
@@ -100,27 +97,15 @@ pub async fn of_many_who_want_a_name_at_once_one_gets_it(store: Arc<dyn Store>) 
 
 pub async fn effects_apply_in_order_and_all_or_none(store: Arc<dyn Store>) {
     let (ada, bob) = (user(ADA, "ada"), user(BOB, "bob"));
-    let renamed = User {
-        name: "ada.l".into(),
-        ..ada.clone()
-    };
+    let renamed = User { name: "ada.l".into(), ..ada.clone() };
     let heir = user(EVE, "ada");
     let order = [put(&ada), put(&renamed), put(&heir)];
-    store
-        .apply(&order)
-        .await
-        .expect("each name is free in turn");
+    store.apply(&order).await.expect("each name is free in turn");
     let all = store.list_users(None, 10).await.expect("a read");
     assert_eq!(all, [renamed.clone(), heir]);
 
-    let clash = User {
-        name: "ada.l".into(),
-        ..user(UserId::from_raw(9), "x")
-    };
-    let gone = User {
-        disabled: true,
-        ..renamed.clone()
-    };
+    let clash = User { name: "ada.l".into(), ..user(UserId::from_raw(9), "x") };
+    let gone = User { disabled: true, ..renamed.clone() };
     let error = store.apply(&[put(&bob), put(&gone), put(&clash)]).await;
     let error = error.expect_err("the name is taken");
     assert_eq!(error.aftermath(), Aftermath::Unchanged);
@@ -151,10 +136,7 @@ pub async fn authors_of_archives_are_not_counted(store: Arc<dyn Store>) {
     assert_eq!(store.count_users().await.expect("a read"), 0);
     let ada = user(ADA, "ada");
     store.create_user(&ada, None).await.expect("a new name");
-    let author = User {
-        imported: true,
-        ..user(BOB, "bob")
-    };
+    let author = User { imported: true, ..user(BOB, "bob") };
     store.apply(&[put(&author)]).await.expect("a new name");
     assert_eq!(store.count_users().await.expect("a read"), 1);
 }
@@ -181,12 +163,7 @@ pub async fn nodes_that_start_together_end_with_one_secret(store: Arc<dyn Store>
         let store = Arc::clone(&store);
         nodes.spawn(async move { store.secret_or("signing", &[node, 0, 0xFF]).await });
     }
-    let secrets: Vec<Vec<u8>> = nodes
-        .join_all()
-        .await
-        .into_iter()
-        .map(|secret| secret.expect("a write"))
-        .collect();
+    let secrets: Vec<Vec<u8>> = nodes.join_all().await.into_iter().map(|secret| secret.expect("a write")).collect();
     let first = &secrets[0];
     assert!(secrets.iter().all(|secret| secret == first), "{secrets:?}");
     let kept = store.secret_or("signing", b"other").await.expect("a read");

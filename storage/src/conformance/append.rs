@@ -10,8 +10,8 @@ use hubbub_protocol::{
 };
 
 use super::world::{
-    ADA, BOB, EVE, MANY, OTHER_ROOM, OTHER_SHARD, Owner, ROOM, SHARD, activate, append, append_all,
-    key, pins, reacts, says,
+    ADA, BOB, EVE, MANY, OTHER_ROOM, OTHER_SHARD, Owner, ROOM, SHARD, activate, append, append_all, key, pins,
+    reacts, says,
 };
 use crate::{AppendBatch, AppendOutcome, Effect, Store, facts::User};
 
@@ -152,10 +152,7 @@ pub async fn a_batch_in_doubt_is_resolved(store: Arc<dyn Store>) {
     owner.stage(ROOM, ADA, says("in doubt"));
     other.stage(OTHER_ROOM, BOB, says("in doubt"));
     let batch = batch(&[&other, &owner]);
-    let unwritten = [
-        AppendOutcome::Conflict { head: ShardSeq(0) },
-        AppendOutcome::Conflict { head: ShardSeq(1) },
-    ];
+    let unwritten = [AppendOutcome::Conflict { head: ShardSeq(0) }, AppendOutcome::Conflict { head: ShardSeq(1) }];
     assert_eq!(resolved(&store, &batch).await, unwritten);
     let feed = store.feed(SHARD, ShardSeq(0), MANY).await;
     assert_eq!(feed.expect("a read").len(), 1, "resolving wrote something");
@@ -168,10 +165,7 @@ pub async fn a_batch_in_doubt_is_resolved(store: Arc<dyn Store>) {
     assert_eq!(resolved(&store, &batch).await, committed);
 
     activate(&store, OTHER_SHARD, Epoch(4)).await;
-    let deposed = [
-        AppendOutcome::Fenced { epoch: Epoch(4) },
-        AppendOutcome::Committed,
-    ];
+    let deposed = [AppendOutcome::Fenced { epoch: Epoch(4) }, AppendOutcome::Committed];
     assert_eq!(resolved(&store, &batch).await, deposed);
 }
 
@@ -192,13 +186,7 @@ pub async fn an_append_given_up_on_is_resolved(store: Arc<dyn Store>) {
         let _given_up = appending.await;
         // An append on its way may still land: sending it again settles it either way.
         let sent = store.append(&batch).await.expect("the store appends");
-        assert!(
-            matches!(
-                sent[0],
-                AppendOutcome::Committed | AppendOutcome::Conflict { .. }
-            ),
-            "{sent:?}"
-        );
+        assert!(matches!(sent[0], AppendOutcome::Committed | AppendOutcome::Conflict { .. }), "{sent:?}");
         assert_eq!(resolved(&store, &batch).await, [AppendOutcome::Committed]);
         owner.committed();
     }

@@ -110,11 +110,7 @@ pub async fn a_member_joins_changes_and_leaves(store: Arc<dyn Store>) {
     assert!(store.communities_of(EVE).await.expect("a read").is_empty());
     assert_eq!(store.member_count(OWLS).await.expect("a read"), 2);
 
-    let promoted = Member {
-        extra_permissions: Permissions::NONE,
-        joined_at: Timestamp(99),
-        ..ada
-    };
+    let promoted = Member { extra_permissions: Permissions::NONE, joined_at: Timestamp(99), ..ada };
     apply(&store, &[joins(promoted.clone())]).await;
     let found = store.member(OWLS, ADA).await.expect("a read");
     assert_eq!(found, Some(promoted));
@@ -128,20 +124,11 @@ pub async fn a_member_joins_changes_and_leaves(store: Arc<dyn Store>) {
 
 pub async fn members_are_listed_in_pages_and_by_how_they_begin(store: Arc<dyn Store>) {
     apply(&store, &[puts(community(OWLS, "Owls", 1))]).await;
-    let names = [
-        ("anna", "Queen"),
-        ("bert", "annabel"),
-        ("carl", "CARL"),
-        ("a_na", "x"),
-        ("dora", "100%"),
-    ];
+    let names = [("anna", "Queen"), ("bert", "annabel"), ("carl", "CARL"), ("a_na", "x"), ("dora", "100%")];
     for (raw, (name, display)) in (1..).zip(names) {
         let id = UserId::from_raw(raw);
         let display = display.to_owned();
-        let account = User {
-            display,
-            ..user(id, name)
-        };
+        let account = User { display, ..user(id, name) };
         store.create_user(&account, None).await.expect("a new name");
         apply(&store, &[joins(member(OWLS, id))]).await;
     }
@@ -198,10 +185,7 @@ pub async fn people_know_each_other_by_community_or_conversation(store: Arc<dyn 
     apply(&store, &[talks(ADA)]).await;
     assert!(known(ADA, EVE).await);
     assert!(!known(BOB, EVE).await);
-    let left = Effect::RemoveRoomMember {
-        room: group,
-        user: ADA,
-    };
+    let left = Effect::RemoveRoomMember { room: group, user: ADA };
     apply(&store, &[left]).await;
     assert!(!known(ADA, EVE).await);
 }

@@ -5,19 +5,14 @@ use std::sync::Arc;
 use hubbub_protocol::ids::{Epoch, RoomId, ShardSeq};
 
 use super::world::{
-    ADA, BOB, MANY, NODE, OTHER_ROOM, OTHER_SHARD, Owner, ROOM, SHARD, activate, append,
-    append_all, says,
+    ADA, BOB, MANY, NODE, OTHER_ROOM, OTHER_SHARD, Owner, ROOM, SHARD, activate, append, append_all, says,
 };
 use crate::{Activation, AppendOutcome, Effect, ShardAppend, Store};
 
 /// A part with one message and one effect, both of which leave a trace if it is written.
 fn traced(owner: &mut Owner, room: RoomId) -> ShardAppend {
     let seq = owner.stage(room, ADA, says("is this written?"));
-    owner.stage_effect(Effect::PutMarker {
-        user: ADA,
-        room,
-        seq,
-    });
+    owner.stage_effect(Effect::PutMarker { user: ADA, room, seq });
     owner.part()
 }
 
@@ -42,10 +37,7 @@ pub async fn a_shard_never_activated_takes_no_append(store: Arc<dyn Store>) {
     assert_eq!(fences, [(Epoch(0), zero), (Epoch(1), zero)]);
     let part = traced(&mut stranger, ROOM);
     for epoch in [Epoch(0), Epoch(1)] {
-        let part = ShardAppend {
-            epoch,
-            ..part.clone()
-        };
+        let part = ShardAppend { epoch, ..part.clone() };
         let outcome = append(&store, part).await;
         assert_eq!(outcome, AppendOutcome::Fenced { epoch: Epoch(0) });
     }
@@ -106,18 +98,11 @@ pub async fn of_a_batch_only_the_shards_still_owned_are_appended(store: Arc<dyn 
         part.events[0].shard_seq = ShardSeq(5);
         part
     };
-    let parts = vec![
-        traced(&mut lost, OTHER_ROOM),
-        traced(&mut ours, ROOM),
-        stale,
-    ];
+    let parts = vec![traced(&mut lost, OTHER_ROOM), traced(&mut ours, ROOM), stale];
     let outcomes = append_all(&store, parts).await;
     let head = ShardSeq(0);
-    let wanted = [
-        AppendOutcome::Fenced { epoch: Epoch(2) },
-        AppendOutcome::Committed,
-        AppendOutcome::Conflict { head },
-    ];
+    let wanted =
+        [AppendOutcome::Fenced { epoch: Epoch(2) }, AppendOutcome::Committed, AppendOutcome::Conflict { head }];
     assert_eq!(outcomes, wanted);
     assert_untouched(&lost, OTHER_ROOM).await;
     assert_untouched(&behind, third).await;

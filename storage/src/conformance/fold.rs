@@ -11,8 +11,8 @@ use hubbub_protocol::{
 use super::{
     history::assert_pages,
     world::{
-        ADA, BOB, DAWN, EVE, MANY, OTHER_ROOM, Owner, ROOM, SHARD, deletes, edits, pins, purges,
-        reacts, says, unpins, unreacts,
+        ADA, BOB, DAWN, EVE, MANY, OTHER_ROOM, Owner, ROOM, SHARD, deletes, edits, pins, purges, reacts, says,
+        unpins, unreacts,
     },
 };
 use crate::Store;
@@ -56,8 +56,7 @@ pub async fn the_history_of_edits_begins_with_the_first_text(store: Arc<dyn Stor
     owner.stage(ROOM, ADA, deletes(target));
     owner.commit().await;
     let told = owner.stored(ROOM).into_iter().filter(|event| {
-        event.seq == target
-            || event.kind == EventKind::MessageEdited && [Seq(4), Seq(6)].contains(&event.seq)
+        event.seq == target || event.kind == EventKind::MessageEdited && [Seq(4), Seq(6)].contains(&event.seq)
     });
     let told: Vec<_> = told.collect();
     assert_eq!(told.len(), 3);
@@ -90,25 +89,13 @@ pub async fn reactions_keep_the_order_of_their_first_use(store: Arc<dyn Store>) 
     }
     let emoji = Emoji::from_archive("tada");
     let count = Some(12);
-    let unnamed = EventBody::ReactionAdded {
-        target,
-        emoji,
-        count,
-    };
+    let unnamed = EventBody::ReactionAdded { target, emoji, count };
     owner.stage(ROOM, ADA, unnamed);
     owner.commit().await;
     let message = store.message(ROOM, target).await.expect("a read");
     let reactions = message.expect("a message").reactions;
-    let seen: Vec<_> = reactions
-        .iter()
-        .map(|r| (r.emoji.as_str(), r.users.as_slice(), r.unnamed))
-        .collect();
-    let wanted = [
-        ("🚀", &[ADA][..], 0),
-        ("👍", &[ADA], 0),
-        (":party:", &[EVE], 0),
-        (":tada:", &[], 12),
-    ];
+    let seen: Vec<_> = reactions.iter().map(|r| (r.emoji.as_str(), r.users.as_slice(), r.unnamed)).collect();
+    let wanted = [("🚀", &[ADA][..], 0), ("👍", &[ADA], 0), (":party:", &[EVE], 0), (":tada:", &[], 12)];
     assert_eq!(seen, wanted);
     assert_folded(&owner, ROOM).await;
 }
@@ -144,11 +131,7 @@ pub async fn a_message_tells_of_its_thread(store: Arc<dyn Store>) {
     let mut owner = Owner::of(&store, SHARD).await;
     let target = owner.put(ROOM, ADA, says("let us talk")).await;
     let (room, title) = (OTHER_ROOM, "Talk".to_owned());
-    let thread = EventBody::ThreadCreated {
-        target,
-        room,
-        title,
-    };
+    let thread = EventBody::ThreadCreated { target, room, title };
     owner.put(ROOM, BOB, thread).await;
     owner.put(OTHER_ROOM, BOB, says("in the thread")).await;
     assert_folded(&owner, ROOM).await;

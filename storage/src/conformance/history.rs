@@ -9,9 +9,7 @@ use hubbub_protocol::{
     message::MessageState,
 };
 
-use super::world::{
-    ADA, BOB, EVE, OTHER_ROOM, Owner, ROOM, SHARD, append, deletes, edits, pins, reacts, says,
-};
+use super::world::{ADA, BOB, EVE, OTHER_ROOM, Owner, ROOM, SHARD, append, deletes, edits, pins, reacts, says};
 use crate::{AppendOutcome, MessagePage, Store, StoreError, Window};
 
 /// Every seq that could make a difference in a room with `head`.
@@ -22,9 +20,7 @@ fn edges(head: Seq) -> impl Iterator<Item = Seq> {
 
 fn windows(head: Seq) -> impl Iterator<Item = Window> {
     let around = |seq| [Window::Before(seq), Window::After(seq), Window::Around(seq)];
-    edges(head)
-        .flat_map(around)
-        .chain(std::iter::once(Window::Newest))
+    edges(head).flat_map(around).chain(std::iter::once(Window::Newest))
 }
 
 /// The page, picked out of all messages of the room.
@@ -37,19 +33,13 @@ fn page_by_hand(all: &[MessageState], window: Window, limit: usize) -> MessagePa
     };
     let from = split - split.min(before_max);
     let until = all.len().min(split + after_max.min(limit - (split - from)));
-    MessagePage {
-        messages: all[from..until].to_vec(),
-        more_before: from > 0,
-        more_after: until < all.len(),
-    }
+    MessagePage { messages: all[from..until].to_vec(), more_before: from > 0, more_after: until < all.len() }
 }
 
 /// Compares every page of `room` with the one picked by hand.
 pub(super) async fn assert_pages(owner: &Owner, room: RoomId, limits: &[usize]) {
     let head = owner.room_head(room);
-    let all: Vec<MessageState> = (1..=head.0)
-        .filter_map(|seq| owner.by_hand(room, Seq(seq)))
-        .collect();
+    let all: Vec<MessageState> = (1..=head.0).filter_map(|seq| owner.by_hand(room, Seq(seq))).collect();
     for window in windows(head) {
         for &limit in limits {
             let page = owner.store.messages(room, window, limit).await;
@@ -119,16 +109,8 @@ pub async fn a_deleted_message_keeps_its_place_in_pages(store: Arc<dyn Store>) {
     owner.commit().await;
     let page = store.messages(ROOM, Window::Newest, 10).await;
     let page = page.expect("a read");
-    let seen: Vec<_> = page
-        .messages
-        .iter()
-        .map(|m| (m.seq.0, m.deleted, m.text.as_str()))
-        .collect();
-    let wanted = [
-        (1, false, "one"),
-        (2, true, ""),
-        (3, false, "three, edited"),
-    ];
+    let seen: Vec<_> = page.messages.iter().map(|m| (m.seq.0, m.deleted, m.text.as_str())).collect();
+    let wanted = [(1, false, "one"), (2, true, ""), (3, false, "three, edited")];
     assert_eq!(seen, wanted);
     assert_pages(&owner, ROOM, &[1, 2, 3]).await;
 }
@@ -154,10 +136,7 @@ pub async fn bytes_that_nobody_can_read_are_named_by_their_place(store: Arc<dyn 
     let mut part = owner.part();
     part.events[0].push = Bytes::from_static(b"{\"ev\":");
     assert_eq!(append(&store, part).await, AppendOutcome::Committed);
-    let spoiled = [
-        store.message(ROOM, seq).await.err(),
-        store.messages(ROOM, Window::Newest, 5).await.err(),
-    ];
+    let spoiled = [store.message(ROOM, seq).await.err(), store.messages(ROOM, Window::Newest, 5).await.err()];
     for error in spoiled {
         let found = matches!(
             error,

@@ -28,16 +28,8 @@ fn makes(invite: &Invite) -> Effect {
 }
 
 pub async fn invites_of_a_community_are_listed_newest_first(store: Arc<dyn Store>) {
-    let at = |code, at| Invite {
-        created_at: Timestamp(at),
-        ..invite(code, OWLS)
-    };
-    let used = Invite {
-        max_uses: Some(3),
-        uses: 3,
-        expires_at: Some(Timestamp(1)),
-        ..at("b", 20)
-    };
+    let at = |code, at| Invite { created_at: Timestamp(at), ..invite(code, OWLS) };
+    let used = Invite { max_uses: Some(3), uses: 3, expires_at: Some(Timestamp(1)), ..at("b", 20) };
     let all = [at("c", 10), used.clone(), at("a", 30), invite("x", CATS)];
     apply(&store, &all.map(|invite| makes(&invite))).await;
     let listed = store.invites_of(OWLS).await.expect("a read");
@@ -49,20 +41,14 @@ pub async fn invites_of_a_community_are_listed_newest_first(store: Arc<dyn Store
     apply(&store, &[Effect::DeleteInvite("b".into())]).await;
     assert_eq!(store.invite("b").await.expect("a read"), None);
     assert_eq!(store.invites_of(OWLS).await.expect("a read").len(), 2);
-    let replaced = Invite {
-        max_uses: Some(9),
-        ..at("a", 30)
-    };
+    let replaced = Invite { max_uses: Some(9), ..at("a", 30) };
     apply(&store, &[makes(&replaced)]).await;
     let found = store.invite("a").await.expect("a read");
     assert_eq!(found, Some(replaced));
 }
 
 pub async fn an_invite_counts_its_uses_until_it_is_used_up(store: Arc<dyn Store>) {
-    let limited = Invite {
-        max_uses: Some(2),
-        ..invite("two", OWLS)
-    };
+    let limited = Invite { max_uses: Some(2), ..invite("two", OWLS) };
     apply(&store, &[makes(&limited), makes(&invite("any", OWLS))]).await;
     let use_once = async |code| {
         let answer = store.use_invite(code, Timestamp(50)).await;
@@ -70,10 +56,7 @@ pub async fn an_invite_counts_its_uses_until_it_is_used_up(store: Arc<dyn Store>
     };
     for uses in [1, 2] {
         let used = use_once("two").await;
-        let wanted = Invite {
-            uses,
-            ..limited.clone()
-        };
+        let wanted = Invite { uses, ..limited.clone() };
         assert_eq!(used.as_ref(), Some(&wanted));
         assert_eq!(store.invite("two").await.expect("a read"), used);
     }
@@ -84,19 +67,13 @@ pub async fn an_invite_counts_its_uses_until_it_is_used_up(store: Arc<dyn Store>
         assert!(use_once("any").await.is_some());
     }
     assert_eq!(use_once("none").await, None);
-    let never = Invite {
-        max_uses: Some(0),
-        ..invite("zero", OWLS)
-    };
+    let never = Invite { max_uses: Some(0), ..invite("zero", OWLS) };
     apply(&store, &[makes(&never)]).await;
     assert_eq!(use_once("zero").await, None);
 }
 
 pub async fn an_expired_invite_leads_nowhere(store: Arc<dyn Store>) {
-    let short = Invite {
-        expires_at: Some(Timestamp(100)),
-        ..invite("short", OWLS)
-    };
+    let short = Invite { expires_at: Some(Timestamp(100)), ..invite("short", OWLS) };
     apply(&store, &[makes(&short)]).await;
     let at = async |now| {
         let answer = store.use_invite("short", Timestamp(now)).await;
@@ -109,10 +86,7 @@ pub async fn an_expired_invite_leads_nowhere(store: Arc<dyn Store>) {
 }
 
 pub async fn of_many_who_come_at_once_only_so_many_get_in(store: Arc<dyn Store>) {
-    let limited = Invite {
-        max_uses: Some(5),
-        ..invite("five", OWLS)
-    };
+    let limited = Invite { max_uses: Some(5), ..invite("five", OWLS) };
     apply(&store, &[makes(&limited)]).await;
     let mut coming = JoinSet::new();
     for _ in 0..16 {

@@ -7,9 +7,7 @@ use hubbub_protocol::{
     time::Timestamp,
 };
 
-use super::world::{
-    ADA, BOB, DAWN, EVE, MANY, OTHER_ROOM, Owner, ROOM, SHARD, deletes, key, reacts, says,
-};
+use super::world::{ADA, BOB, DAWN, EVE, MANY, OTHER_ROOM, Owner, ROOM, SHARD, deletes, key, reacts, says};
 use crate::{RecentKey, Store};
 
 /// Messages of a room under test.

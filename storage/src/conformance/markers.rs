@@ -100,10 +100,7 @@ pub async fn names_of_an_archive_lead_to_what_they_became(store: Arc<dyn Store>)
     let message = known(OWLS, ImportKind::Message, &["m1", "m2"]).await;
     assert_eq!(message, HashMap::from([("m1".into(), (5, Seq(7)))]));
     let users = known(OWLS, ImportKind::User, &["übel\n", "m1"]).await;
-    let wanted = [
-        ("m1".into(), (100, Seq(0))),
-        ("übel\n".into(), (101, Seq(0))),
-    ];
+    let wanted = [("m1".into(), (100, Seq(0))), ("übel\n".into(), (101, Seq(0)))];
     assert_eq!(users, HashMap::from(wanted));
     let other = known(CATS, ImportKind::User, &["m1"]).await;
     assert_eq!(other["m1"], (200, Seq(0)));
@@ -131,19 +128,13 @@ async fn snapshot(store: &Arc<dyn Store>) -> String {
         store.community(OWLS).await.expect("a read"),
         store.members(OWLS, None, 10, None).await.expect("a read"),
         store.rooms_of(OWLS, true).await.expect("a read"),
-        store
-            .room_members(ROOM, None, 10, None)
-            .await
-            .expect("a read"),
+        store.room_members(ROOM, None, 10, None).await.expect("a read"),
         store.room_member_count(ROOM).await.expect("a read"),
         store.invites_of(OWLS).await.expect("a read"),
         store.markers(ADA).await.expect("a read"),
         store.mention_counts(BOB, &[ROOM]).await.expect("a read"),
         store.mention_counts(EVE, &[ROOM]).await.expect("a read"),
-        store
-            .imported(OWLS, ImportKind::User, &names)
-            .await
-            .expect("a read"),
+        store.imported(OWLS, ImportKind::User, &names).await.expect("a read"),
     );
     format!("{told:#?}")
 }
@@ -159,34 +150,16 @@ fn every_effect() -> Vec<Effect> {
         in_owls(OTHER_ROOM),
         joins(member(OWLS, ADA)),
         joins(member(OWLS, BOB)),
-        Effect::PutRoomMember {
-            room: ROOM,
-            user: ADA,
-        },
-        Effect::PutRoomMember {
-            room: ROOM,
-            user: BOB,
-        },
+        Effect::PutRoomMember { room: ROOM, user: ADA },
+        Effect::PutRoomMember { room: ROOM, user: BOB },
         Effect::PutInvite(Box::new(invite("code", OWLS))),
         Effect::PutInvite(Box::new(invite("gone", OWLS))),
         mentions(Some(BOB), ROOM, 3),
         mentions(None, ROOM, 4),
         reads(ADA, ROOM, 3),
-        Effect::PutImported {
-            community: OWLS,
-            kind: ImportKind::User,
-            ext: "a".into(),
-            id: 3,
-            seq: Seq(0),
-        },
-        Effect::RemoveRoomMember {
-            room: ROOM,
-            user: BOB,
-        },
-        Effect::RemoveMember {
-            community: OWLS,
-            user: BOB,
-        },
+        Effect::PutImported { community: OWLS, kind: ImportKind::User, ext: "a".into(), id: 3, seq: Seq(0) },
+        Effect::RemoveRoomMember { room: ROOM, user: BOB },
+        Effect::RemoveMember { community: OWLS, user: BOB },
         Effect::DeleteInvite("gone".into()),
         Effect::DeleteRoom(OTHER_ROOM),
         Effect::DeleteCommunity(CATS),

@@ -54,11 +54,7 @@ async fn serve_term(store: &Arc<dyn Store>, epoch: Epoch) -> Option<Term> {
     let Activation::Active { head } = activate(store, SHARD, epoch).await else {
         return None;
     };
-    let mut term = Term {
-        epoch,
-        head,
-        accepted: Vec::new(),
-    };
+    let mut term = Term { epoch, head, accepted: Vec::new() };
     let mut at = head;
     for _ in 0..APPENDS {
         match append(store, one_event(epoch, at)).await {
@@ -132,11 +128,7 @@ pub async fn a_batch_sent_twice_at_once_is_written_once(store: Arc<dyn Store>) {
     for round in 1..=20 {
         let seq = owner.stage(ROOM, ADA, says("once"));
         let user = UserId::from_raw(round);
-        owner.stage_effect(Effect::PutMarker {
-            user,
-            room: ROOM,
-            seq,
-        });
+        owner.stage_effect(Effect::PutMarker { user, room: ROOM, seq });
         let mut twins = JoinSet::new();
         for _ in 0..2 {
             let (store, part) = (Arc::clone(&store), owner.part());

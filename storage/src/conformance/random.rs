@@ -10,8 +10,7 @@ use hubbub_protocol::{
 use super::{
     history::assert_pages,
     world::{
-        ADA, BOB, Dice, EVE, MANY, Owner, SHARD, deletes, edits, key, pins, purges, reacts, says,
-        unpins, unreacts,
+        ADA, BOB, Dice, EVE, MANY, Owner, SHARD, deletes, edits, key, pins, purges, reacts, says, unpins, unreacts,
     },
 };
 use crate::{RecentKey, Store};
@@ -47,11 +46,9 @@ fn event(dice: &mut Dice, head: u64) -> EventBody {
         7 | 8 => pins(target),
         9 => unpins(target),
         10 => EventBody::MemberJoined { user: EVE },
-        _ => EventBody::ThreadCreated {
-            target,
-            room: RoomId::from_raw(900 + head),
-            title: format!("thread {head}"),
-        },
+        _ => {
+            EventBody::ThreadCreated { target, room: RoomId::from_raw(900 + head), title: format!("thread {head}") }
+        }
     }
 }
 
@@ -74,9 +71,7 @@ fn pins_by_hand(owner: &Owner, room: RoomId) -> Vec<Seq> {
 }
 
 fn is_pinned(log: &[hubbub_protocol::event::Event], room: RoomId, seq: Seq) -> bool {
-    let mut later = log
-        .iter()
-        .filter(|event| event.room == room && event.seq >= seq);
+    let mut later = log.iter().filter(|event| event.room == room && event.seq >= seq);
     let first = later.next().filter(|event| event.seq == seq);
     let Some(mut state) = first.and_then(hubbub_protocol::message::MessageState::begin) else {
         return false;
@@ -97,27 +92,17 @@ async fn assert_same(owner: &Owner, room: RoomId) {
         let edits = store.edits(room, seq, MANY).await.expect("a read");
         let about = |event: &hubbub_protocol::event::Event| {
             event.seq == seq
-                || event.body.kind() == EventKind::MessageEdited
-                    && event.target() == Some(seq)
-                    && event.seq > seq
+                || event.body.kind() == EventKind::MessageEdited && event.target() == Some(seq) && event.seq > seq
         };
         let log = owner.log.iter().filter(|event| event.room == room);
-        let told: Vec<Seq> = log
-            .filter(|event| message.is_some() && about(event))
-            .map(|event| event.seq)
-            .collect();
+        let told: Vec<Seq> = log.filter(|event| message.is_some() && about(event)).map(|event| event.seq).collect();
         assert_eq!(edits.iter().map(|e| e.seq).collect::<Vec<_>>(), told);
     }
     let pins = store.pins(room).await.expect("a read");
     assert_eq!(pins, pins_by_hand(owner, room));
-    let messages = owner
-        .log
-        .iter()
-        .filter(|event| event.room == room && event.body.kind() == EventKind::MessageCreated);
-    let count = (
-        messages.clone().count() as u64,
-        messages.clone().next_back().map(|e| e.ts),
-    );
+    let messages =
+        owner.log.iter().filter(|event| event.room == room && event.body.kind() == EventKind::MessageCreated);
+    let count = (messages.clone().count() as u64, messages.clone().next_back().map(|e| e.ts));
     assert_eq!(store.counts(&[room]).await.expect("a read"), [count]);
     let keys: Vec<RecentKey> = messages
         .rev()
@@ -143,13 +128,10 @@ pub async fn a_random_history_reads_as_it_was_written(store: Arc<dyn Store>) {
         let rooms = ROOMS.map(|room| RoomId::from_raw(room.raw() + 10 * u64::from(seed)));
         for batch in 0..BATCHES {
             for _ in 0..=dice.roll(BATCH_EVENTS) {
-                owner.now = owner
-                    .now
-                    .plus_ms(i64::try_from(dice.roll(3)).expect("small"));
+                owner.now = owner.now.plus_ms(i64::try_from(dice.roll(3)).expect("small"));
                 let (room, by) = (pick(&mut dice, &rooms), pick(&mut dice, &PEOPLE));
                 if dice.roll(2) == 0 {
-                    let fresh =
-                        key(u128::from(owner.head.0) << 64 | u128::from(owner.room_head(room).0));
+                    let fresh = key(u128::from(owner.head.0) << 64 | u128::from(owner.room_head(room).0));
                     let key = (dice.roll(4) > 0).then_some(fresh);
                     owner.stage_keyed(room, by, key, says("random"));
                 } else {

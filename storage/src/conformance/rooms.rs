@@ -49,10 +49,7 @@ fn ids(rooms: &[Room]) -> Vec<u64> {
 }
 
 fn private(raw: u64, community: CommunityId) -> Room {
-    Room {
-        private: true,
-        ..room(RoomId::from_raw(raw), Some(community), RoomKind::Text)
-    }
+    Room { private: true, ..room(RoomId::from_raw(raw), Some(community), RoomKind::Text) }
 }
 
 pub async fn a_room_is_kept_and_replaced(store: Arc<dyn Store>) {
@@ -63,10 +60,7 @@ pub async fn a_room_is_kept_and_replaced(store: Arc<dyn Store>) {
             community: Some(OWLS),
             name: "général 🦉".into(),
             private: true,
-            parent: Some(Parent {
-                room: RoomId::from_raw(2),
-                seq: Seq(1 << 40),
-            }),
+            parent: Some(Parent { room: RoomId::from_raw(2), seq: Seq(1 << 40) }),
             category: Some("talk".into()),
             position: -3,
             slow_mode_s: u32::MAX,
@@ -84,10 +78,7 @@ pub async fn a_room_is_kept_and_replaced(store: Arc<dyn Store>) {
 }
 
 pub async fn rooms_of_a_community_are_listed_by_position(store: Arc<dyn Store>) {
-    let at = |raw, position, kind| Room {
-        position,
-        ..room(RoomId::from_raw(raw), Some(OWLS), kind)
-    };
+    let at = |raw, position, kind| Room { position, ..room(RoomId::from_raw(raw), Some(OWLS), kind) };
     let rooms = [
         at(4, 2, RoomKind::Text),
         at(3, 1, RoomKind::Forum),
@@ -112,10 +103,7 @@ pub async fn a_room_of_own_membership_has_its_members(store: Arc<dyn Store>) {
     apply(&store, &rooms.map(|room| opens(&room))).await;
     for (raw, name) in [(1, "anna"), (2, "Bert"), (3, "ANNO")] {
         let id = UserId::from_raw(raw);
-        let account = User {
-            display: name.to_owned(),
-            ..user(id, &format!("user{raw}"))
-        };
+        let account = User { display: name.to_owned(), ..user(id, &format!("user{raw}")) };
         store.create_user(&account, None).await.expect("a new name");
         apply(&store, &[enters(secret, id), enters(secret, id)]).await;
     }
@@ -170,11 +158,7 @@ pub async fn a_conversation_is_found_by_its_two_people(store: Arc<dyn Store>) {
     apply(&store, &effects).await;
     assert_eq!(between(ADA, BOB).await, Some(1));
     assert_eq!(between(BOB, EVE).await, Some(2));
-    assert_eq!(
-        between(ADA, EVE).await,
-        None,
-        "a group is no conversation of two"
-    );
+    assert_eq!(between(ADA, EVE).await, None, "a group is no conversation of two");
 }
 
 pub async fn who_leaves_a_community_leaves_its_private_rooms(store: Arc<dyn Store>) {

@@ -125,11 +125,7 @@ pub async fn what_a_session_resumes_from_is_replaced_and_forgotten(store: Arc<dy
         saved_at: Timestamp(at),
     };
     let large = (1 << 62) + 5;
-    let first = [
-        state(1, 10, b"a"),
-        state(large, 20, &[0, 0xFF]),
-        state(3, 30, b""),
-    ];
+    let first = [state(1, 10, b"a"), state(large, 20, &[0, 0xFF]), state(3, 30, b"")];
     store.put_resume_states(&first).await.expect("a write");
     let newer = state(1, 40, b"newer");
     let put = store.put_resume_states(std::slice::from_ref(&newer)).await;

@@ -14,9 +14,7 @@ use hubbub_protocol::{
     time::Timestamp,
 };
 
-use crate::{
-    Activation, AppendBatch, AppendOutcome, Effect, NewEvent, ShardAppend, Store, StoredEvent,
-};
+use crate::{Activation, AppendBatch, AppendOutcome, Effect, NewEvent, ShardAppend, Store, StoredEvent};
 
 pub(super) const ADA: UserId = UserId::from_raw(101);
 pub(super) const BOB: UserId = UserId::from_raw(102);
@@ -68,10 +66,7 @@ impl Owner {
     pub(super) fn room_head(&self, room: RoomId) -> Seq {
         let staged = self.staged.iter().map(|(event, _)| event);
         let all = self.log.iter().chain(staged);
-        all.filter(|event| event.room == room)
-            .map(|event| event.seq)
-            .last()
-            .unwrap_or_default()
+        all.filter(|event| event.room == room).map(|event| event.seq).last().unwrap_or_default()
     }
 
     /// Adds an event to the next batch.
@@ -88,14 +83,7 @@ impl Owner {
     ) -> Seq {
         let seq = self.room_head(room).next();
         let ts = self.now;
-        let event = Event {
-            room,
-            seq,
-            ts,
-            by,
-            key,
-            body,
-        };
+        let event = Event { room, seq, ts, by, key, body };
         let shard_seq = ShardSeq(self.head.0 + self.staged.len() as u64 + 1);
         let new = NewEvent::of(&event, shard_seq, event.encode());
         self.staged.push((event, new));
@@ -121,8 +109,7 @@ impl Owner {
     /// Counts what is staged as stored.
     pub(super) fn committed(&mut self) {
         self.head = self.part().new_head();
-        self.log
-            .extend(self.staged.drain(..).map(|(event, _)| event));
+        self.log.extend(self.staged.drain(..).map(|(event, _)| event));
         self.effects.clear();
     }
 
@@ -143,11 +130,7 @@ impl Owner {
     /// The message at `seq`, folded from everything this owner stored or staged.
     pub(super) fn by_hand(&self, room: RoomId, seq: Seq) -> Option<MessageState> {
         let staged = self.staged.iter().map(|(event, _)| event);
-        let mut later = self
-            .log
-            .iter()
-            .chain(staged)
-            .filter(|event| event.room == room && event.seq >= seq);
+        let mut later = self.log.iter().chain(staged).filter(|event| event.room == room && event.seq >= seq);
         let first = later.next().filter(|event| event.seq == seq)?;
         let mut state = MessageState::begin(first)?;
         later.for_each(|event| state.apply(event));
@@ -188,10 +171,7 @@ pub(super) async fn append(store: &Arc<dyn Store>, part: ShardAppend) -> AppendO
     outcomes[0]
 }
 
-pub(super) async fn append_all(
-    store: &Arc<dyn Store>,
-    shards: Vec<ShardAppend>,
-) -> Vec<AppendOutcome> {
+pub(super) async fn append_all(store: &Arc<dyn Store>, shards: Vec<ShardAppend>) -> Vec<AppendOutcome> {
     let wanted = shards.len();
     let answer = store.append(&AppendBatch { shards }).await;
     let outcomes = answer.expect("the store appends");
@@ -208,11 +188,7 @@ pub(super) fn says(text: &str) -> EventBody {
 }
 
 pub(super) fn edits(target: Seq, text: &str) -> EventBody {
-    EventBody::MessageEdited {
-        target,
-        text: text.to_owned(),
-        mentions: Mentions::of(text),
-    }
+    EventBody::MessageEdited { target, text: text.to_owned(), mentions: Mentions::of(text) }
 }
 
 pub(super) fn deletes(target: Seq) -> EventBody {
@@ -228,11 +204,7 @@ pub(super) fn purges(user: Option<UserId>, from: u64, to: u64) -> EventBody {
 pub(super) fn reacts(target: Seq, emoji: &str) -> EventBody {
     let emoji = Emoji::parse(emoji).expect("an emoji");
     let count = None;
-    EventBody::ReactionAdded {
-        target,
-        emoji,
-        count,
-    }
+    EventBody::ReactionAdded { target, emoji, count }
 }
 
 pub(super) fn unreacts(target: Seq, emoji: &str) -> EventBody {

@@ -102,13 +102,7 @@ impl Facts {
                 let marker = self.markers.entry((*user, *room)).or_default();
                 *marker = (*marker).max(*seq);
             }
-            Effect::PutImported {
-                community,
-                kind,
-                ext,
-                id,
-                seq,
-            } => {
+            Effect::PutImported { community, kind, ext, id, seq } => {
                 let name = (*community, *kind as u8, ext.clone());
                 self.imported.insert(name, (*id, *seq));
             }

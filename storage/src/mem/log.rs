@@ -26,11 +26,7 @@ impl LogStore for MemStore {
         Ok(shards.iter().map(seen).collect())
     }
 
-    async fn activate(
-        &self,
-        shards: &[(ShardId, Epoch)],
-        _owner: NodeId,
-    ) -> Result<Vec<Activation>, StoreError> {
+    async fn activate(&self, shards: &[(ShardId, Epoch)], _owner: NodeId) -> Result<Vec<Activation>, StoreError> {
         let mut state = self.write("fences")?;
         let mut take = |&(shard, epoch)| state.log.activate(shard, epoch);
         Ok(shards.iter().map(&mut take).collect())
@@ -64,23 +60,13 @@ impl LogStore for MemStore {
         Ok(rooms.iter().map(|&room| state.log.head(room)).collect())
     }
 
-    async fn events(
-        &self,
-        room: RoomId,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let state = self.read("events")?;
         let log = state.log.rooms.get(&room);
         Ok(log.map_or_else(Vec::new, |log| log.after(after, limit)))
     }
 
-    async fn feed(
-        &self,
-        shard: ShardId,
-        after: ShardSeq,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn feed(&self, shard: ShardId, after: ShardSeq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let state = self.read("the feed")?;
         let range = (Excluded((shard, after)), Unbounded);
         let places = state.log.feeds.range(range);
@@ -89,12 +75,7 @@ impl LogStore for MemStore {
         Ok(here.filter_map(event).cloned().collect())
     }
 
-    async fn messages(
-        &self,
-        room: RoomId,
-        window: Window,
-        limit: usize,
-    ) -> Result<MessagePage, StoreError> {
+    async fn messages(&self, room: RoomId, window: Window, limit: usize) -> Result<MessagePage, StoreError> {
         let state = self.read("messages")?;
         let log = state.log.rooms.get(&room);
         log.map_or_else(|| Ok(MessagePage::default()), |log| log.page(window, limit))
@@ -106,12 +87,7 @@ impl LogStore for MemStore {
         log.map_or(Ok(None), |log| log.message(seq))
     }
 
-    async fn edits(
-        &self,
-        room: RoomId,
-        seq: Seq,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn edits(&self, room: RoomId, seq: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let state = self.read("edits")?;
         let log = state.log.rooms.get(&room);
         Ok(log.map_or_else(Vec::new, |log| log.edits(seq, limit)))

@@ -59,8 +59,7 @@ fn begins_with(text: &str, prefix: &str) -> bool {
 }
 
 fn matches(user: &User, prefix: Option<&str>) -> bool {
-    prefix
-        .is_none_or(|prefix| begins_with(&user.name, prefix) || begins_with(&user.display, prefix))
+    prefix.is_none_or(|prefix| begins_with(&user.name, prefix) || begins_with(&user.display, prefix))
 }
 
 #[async_trait]
@@ -69,11 +68,7 @@ impl MetaStore for MemStore {
         self.write("facts")?.facts.apply_all(effects)
     }
 
-    async fn create_user(
-        &self,
-        user: &User,
-        password_hash: Option<&str>,
-    ) -> Result<(), StoreError> {
+    async fn create_user(&self, user: &User, password_hash: Option<&str>) -> Result<(), StoreError> {
         let facts = &mut self.write("an account")?.facts;
         if facts.names.contains_key(&user.name) {
             return Err(StoreError::Taken { what: "the name" });
@@ -116,15 +111,9 @@ impl MetaStore for MemStore {
         Ok(id.and_then(|id| facts.users.get(id)).cloned())
     }
 
-    async fn list_users(
-        &self,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Vec<User>, StoreError> {
+    async fn list_users(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, StoreError> {
         let facts = &self.read("accounts")?.facts;
-        let users = facts
-            .users
-            .range((after.map_or(Unbounded, Excluded), Unbounded));
+        let users = facts.users.range((after.map_or(Unbounded, Excluded), Unbounded));
         Ok(users.take(limit).map(|(_, user)| user.clone()).collect())
     }
 
@@ -188,9 +177,7 @@ impl MetaStore for MemStore {
 
     async fn secret_or(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
         let secrets = &mut self.write("a secret")?.facts.secrets;
-        let kept = secrets
-            .entry(name.to_owned())
-            .or_insert_with(|| fresh.to_vec());
+        let kept = secrets.entry(name.to_owned()).or_insert_with(|| fresh.to_vec());
         Ok(kept.clone())
     }
 
@@ -200,23 +187,13 @@ impl MetaStore for MemStore {
     }
 
     async fn community(&self, id: CommunityId) -> Result<Option<Community>, StoreError> {
-        Ok(self
-            .read("a community")?
-            .facts
-            .communities
-            .get(&id)
-            .cloned())
+        Ok(self.read("a community")?.facts.communities.get(&id).cloned())
     }
 
     async fn community_by_name(&self, name: &str) -> Result<Option<Community>, StoreError> {
         let facts = &self.read("a community")?.facts;
-        let named = facts
-            .communities
-            .values()
-            .filter(|known| known.name == name);
-        Ok(named
-            .min_by_key(|known| (known.created_at, known.id))
-            .cloned())
+        let named = facts.communities.values().filter(|known| known.name == name);
+        Ok(named.min_by_key(|known| (known.created_at, known.id)).cloned())
     }
 
     async fn communities_of(&self, user: UserId) -> Result<Vec<Community>, StoreError> {
@@ -226,11 +203,7 @@ impl MetaStore for MemStore {
         Ok(own.cloned().collect())
     }
 
-    async fn member(
-        &self,
-        community: CommunityId,
-        user: UserId,
-    ) -> Result<Option<Member>, StoreError> {
+    async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Member>, StoreError> {
         let facts = &self.read("a membership")?.facts;
         Ok(facts.members.get(&(community, user)).cloned())
     }
@@ -248,9 +221,7 @@ impl MetaStore for MemStore {
         let rows = facts.members.range((from, Included((community, USER_MAX))));
         let named = rows.filter_map(|((_, user), member)| Some((member, facts.users.get(user)?)));
         let wanted = named.filter(|(_, user)| matches(user, prefix)).take(limit);
-        Ok(wanted
-            .map(|(member, user)| (member.clone(), user.clone()))
-            .collect())
+        Ok(wanted.map(|(member, user)| (member.clone(), user.clone())).collect())
     }
 
     async fn member_count(&self, community: CommunityId) -> Result<u64, StoreError> {
@@ -274,16 +245,11 @@ impl MetaStore for MemStore {
         Ok(self.read("a room")?.facts.rooms.get(&id).cloned())
     }
 
-    async fn rooms_of(
-        &self,
-        community: CommunityId,
-        threads: bool,
-    ) -> Result<Vec<Room>, StoreError> {
+    async fn rooms_of(&self, community: CommunityId, threads: bool) -> Result<Vec<Room>, StoreError> {
         let facts = &self.read("rooms")?.facts;
         let rooms = facts.rooms.values();
-        let here = rooms.filter(|room| {
-            room.community == Some(community) && (threads || room.kind != RoomKind::Thread)
-        });
+        let here =
+            rooms.filter(|room| room.community == Some(community) && (threads || room.kind != RoomKind::Thread));
         let mut here: Vec<Room> = here.cloned().collect();
         here.sort_by_key(|room| (room.position, room.id));
         Ok(here)
@@ -365,15 +331,9 @@ impl MetaStore for MemStore {
         Ok(own.map(|(&(_, room), &seq)| (room, seq)).collect())
     }
 
-    async fn mention_counts(
-        &self,
-        user: UserId,
-        rooms: &[RoomId],
-    ) -> Result<HashMap<RoomId, u64>, StoreError> {
+    async fn mention_counts(&self, user: UserId, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, StoreError> {
         let facts = &self.read("mentions")?.facts;
-        let counts = rooms
-            .iter()
-            .map(|&room| (room, facts.unread_mentions(user, room)));
+        let counts = rooms.iter().map(|&room| (room, facts.unread_mentions(user, room)));
         Ok(counts.filter(|&(_, unread)| unread > 0).collect())
     }
 
@@ -420,8 +380,6 @@ impl MetaStore for MemStore {
         let rows = facts.imported.range(from..);
         let here = rows.take_while(|((of, is, _), _)| *of == community && *is == kind as u8);
         let wanted = here.filter(|(_, (id, _))| ids.contains(id));
-        Ok(wanted
-            .map(|((_, _, ext), &(id, _))| (id, ext.clone()))
-            .collect())
+        Ok(wanted.map(|((_, _, ext), &(id, _))| (id, ext.clone())).collect())
     }
 }

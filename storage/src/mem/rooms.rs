@@ -97,14 +97,8 @@ impl RoomLog {
             seqs.extend(after.by_ref().take(after_max.min(limit - seqs.len())));
             after.next().is_some()
         };
-        let messages = seqs
-            .into_iter()
-            .filter_map(|seq| self.message(seq).transpose());
-        Ok(MessagePage {
-            messages: messages.collect::<Result<_, _>>()?,
-            more_before,
-            more_after,
-        })
+        let messages = seqs.into_iter().filter_map(|seq| self.message(seq).transpose());
+        Ok(MessagePage { messages: messages.collect::<Result<_, _>>()?, more_before, more_after })
     }
 
     pub(super) fn message(&self, seq: Seq) -> Result<Option<MessageState>, StoreError> {
@@ -113,11 +107,7 @@ impl RoomLog {
 
     /// The message, and the event that pinned it if it is pinned.
     fn fold(&self, seq: Seq) -> Result<Option<(MessageState, Option<Seq>)>, StoreError> {
-        let Some(event) = self
-            .events
-            .get(&seq)
-            .filter(|_| self.messages.contains(&seq))
-        else {
+        let Some(event) = self.events.get(&seq).filter(|_| self.messages.contains(&seq)) else {
             return Ok(None);
         };
         let Some(mut state) = MessageState::begin(&decode(event)?) else {
@@ -125,11 +115,7 @@ impl RoomLog {
         };
         let mut pinned_by = None;
         let about = self.about.get(&seq).into_iter().flatten();
-        let later: BTreeSet<Seq> = about
-            .chain(&self.purges)
-            .copied()
-            .filter(|&later| later > seq)
-            .collect();
+        let later: BTreeSet<Seq> = about.chain(&self.purges).copied().filter(|&later| later > seq).collect();
         for later in later {
             let was_pinned = state.pinned;
             state.apply(&decode(&self.events[&later])?);
@@ -169,18 +155,10 @@ impl RoomLog {
     pub(super) fn recent_keys(&self, since: Timestamp, limit: usize) -> Vec<RecentKey> {
         let newest = self.keyed.iter().rev();
         let recent = newest.map(|(&seq, &(by, key))| self.recent_key(seq, by, key));
-        recent
-            .take_while(|known| known.ts >= since)
-            .take(limit)
-            .collect()
+        recent.take_while(|known| known.ts >= since).take(limit).collect()
     }
 
-    pub(super) fn find_key(
-        &self,
-        by: UserId,
-        key: MessageKey,
-        since: Timestamp,
-    ) -> Option<RecentKey> {
+    pub(super) fn find_key(&self, by: UserId, key: MessageKey, since: Timestamp) -> Option<RecentKey> {
         let seq = *self.keys.get(&(by, key))?;
         Some(self.recent_key(seq, by, key)).filter(|known| known.ts >= since)
     }

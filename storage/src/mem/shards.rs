@@ -32,10 +32,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn activate(&mut self, shard: ShardId, epoch: Epoch) -> Activation {
-        let new = Fence {
-            epoch,
-            head: ShardSeq(0),
-        };
+        let new = Fence { epoch, head: ShardSeq(0) };
         match self.fences.get_mut(&shard) {
             None if epoch > Epoch(0) => {
                 self.fences.insert(shard, new);
@@ -55,12 +52,8 @@ impl Log {
     fn judge(&self, part: &ShardAppend) -> AppendOutcome {
         match self.fences.get(&part.shard) {
             None => AppendOutcome::Fenced { epoch: Epoch(0) },
-            Some(fence) if fence.epoch != part.epoch => {
-                AppendOutcome::Fenced { epoch: fence.epoch }
-            }
-            Some(fence) if fence.head != part.old_head => {
-                AppendOutcome::Conflict { head: fence.head }
-            }
+            Some(fence) if fence.epoch != part.epoch => AppendOutcome::Fenced { epoch: fence.epoch },
+            Some(fence) if fence.head != part.old_head => AppendOutcome::Conflict { head: fence.head },
             Some(_) => AppendOutcome::Committed,
         }
     }
@@ -105,12 +98,8 @@ impl Log {
     fn holds(&self, part: &ShardAppend) -> bool {
         let same = |event: &NewEvent| {
             let place = self.feeds.get(&(part.shard, event.shard_seq));
-            let stored = self
-                .rooms
-                .get(&event.room)
-                .and_then(|room| room.get(event.seq));
-            place == Some(&(event.room, event.seq))
-                && stored.is_some_and(|stored| stored.push == event.push)
+            let stored = self.rooms.get(&event.room).and_then(|room| room.get(event.seq));
+            place == Some(&(event.room, event.seq)) && stored.is_some_and(|stored| stored.push == event.push)
         };
         !part.events.is_empty() && part.events.iter().all(same)
     }
@@ -118,9 +107,7 @@ impl Log {
     pub(super) fn resolve(&self, part: &ShardAppend) -> AppendOutcome {
         match self.fences.get(&part.shard) {
             None => AppendOutcome::Fenced { epoch: Epoch(0) },
-            Some(fence) if fence.epoch != part.epoch => {
-                AppendOutcome::Fenced { epoch: fence.epoch }
-            }
+            Some(fence) if fence.epoch != part.epoch => AppendOutcome::Fenced { epoch: fence.epoch },
             Some(_) if self.holds(part) => AppendOutcome::Committed,
             Some(fence) => AppendOutcome::Conflict { head: fence.head },
         }
@@ -129,26 +116,15 @@ impl Log {
 
 impl State {
     pub(super) fn append(&mut self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {
-        let outcomes: Vec<_> = batch
-            .shards
-            .iter()
-            .map(|part| self.log.judge(part))
-            .collect();
+        let outcomes: Vec<_> = batch.shards.iter().map(|part| self.log.judge(part)).collect();
         let judged = batch.shards.iter().zip(&outcomes);
-        let accepted: Vec<&ShardAppend> = judged
-            .filter(|(_, outcome)| **outcome == AppendOutcome::Committed)
-            .map(|(part, _)| part)
-            .collect();
+        let accepted: Vec<&ShardAppend> =
+            judged.filter(|(_, outcome)| **outcome == AppendOutcome::Committed).map(|(part, _)| part).collect();
         for part in &accepted {
             self.log.check_dense(part)?;
         }
-        let effects: Vec<Effect> = accepted
-            .iter()
-            .flat_map(|part| part.effects.clone())
-            .collect();
-        self.facts
-            .apply_all(&effects)
-            .map_err(|error| StoreError::Append(error.into()))?;
+        let effects: Vec<Effect> = accepted.iter().flat_map(|part| part.effects.clone()).collect();
+        self.facts.apply_all(&effects).map_err(|error| StoreError::Append(error.into()))?;
         for part in accepted {
             self.log.push(part);
         }

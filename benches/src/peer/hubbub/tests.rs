@@ -13,13 +13,7 @@ use crate::gather::{Gathering, gather};
 use crate::load::{self, RunReport};
 use crate::schedule::{Case, Timing};
 
-const CASE: Case = Case {
-    name: "test",
-    rooms: 2,
-    members_per_room: 3,
-    senders: 4,
-    messages_per_s: 200,
-};
+const CASE: Case = Case { name: "test", rooms: 2, members_per_room: 3, senders: 4, messages_per_s: 200 };
 
 /// A peer whose node is the fake; its measured process is one that sleeps.
 async fn peer_of(node: &FakeNode) -> Arc<HubbubPeer> {
@@ -38,14 +32,8 @@ async fn run_against(fault: Fault) -> RunReport {
         window: Duration::from_millis(200),
         drain: Duration::from_millis(500),
     };
-    let report = load::run(&peer, CASE, timing, 1)
-        .await
-        .expect("the run ends");
-    assert_eq!(
-        node.members(),
-        6,
-        "each member registered and joined the community"
-    );
+    let report = load::run(&peer, CASE, timing, 1).await.expect("the run ends");
+    assert_eq!(node.members(), 6, "each member registered and joined the community");
     report
 }
 
@@ -73,10 +61,7 @@ async fn what_a_node_delivers_twice_is_doubled() {
 #[tokio::test]
 async fn what_a_node_refuses_is_refused_and_not_lost() {
     let verdict = run_against(Fault::RefusesOne).await.verdict;
-    assert_eq!(
-        (verdict.refused, verdict.lost, verdict.unanswered),
-        (1, 0, 0)
-    );
+    assert_eq!((verdict.refused, verdict.lost, verdict.unanswered), (1, 0, 0));
     assert!(!verdict.is_clean());
 }
 
@@ -100,37 +85,19 @@ async fn rooms_of_a_second_run_are_fresh_and_accounts_are_not_made_again() {
 #[tokio::test]
 async fn silent_connections_are_gathered_and_held() {
     let node = FakeNode::start(Fault::None).await;
-    let gathering = Gathering {
-        connections: 25,
-        per_room: 10,
-        at_once: 5,
-        hold: Duration::from_millis(50),
-    };
-    let report = gather(&peer_of(&node).await, gathering)
-        .await
-        .expect("gathered");
+    let gathering = Gathering { connections: 25, per_room: 10, at_once: 5, hold: Duration::from_millis(50) };
+    let report = gather(&peer_of(&node).await, gathering).await.expect("gathered");
     assert_eq!((report.closed, report.join.count), (0, 25));
     assert!(report.rss_start_kib > 0);
 }
 
 #[test]
 fn a_send_is_the_documented_request() {
-    let said = HubbubPeer::say(
-        7,
-        "0AXS751X00W7C",
-        Uuid::nil(),
-        &crate::scan::text_of(7, 120),
-    );
+    let said = HubbubPeer::say(7, "0AXS751X00W7C", Uuid::nil(), &crate::scan::text_of(7, 120));
     let request: Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!(
-        (&request["op"], &request["id"]),
-        (&json!("send"), &json!(7))
-    );
+    assert_eq!((&request["op"], &request["id"]), (&json!("send"), &json!(7)));
     assert_eq!(request["text"].as_str().map(str::len), Some(120));
     let heartbeat = HubbubPeer::HEARTBEAT.expect("a node wants one");
     let heartbeat: Value = serde_json::from_str(heartbeat).expect("JSON");
-    assert_eq!(
-        (&heartbeat["op"], &heartbeat["id"]),
-        (&json!("heartbeat"), &json!(u32::MAX))
-    );
+    assert_eq!((&heartbeat["op"], &heartbeat["id"]), (&json!("heartbeat"), &json!(u32::MAX)));
 }

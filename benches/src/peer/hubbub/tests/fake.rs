@@ -93,30 +93,18 @@ async fn rest(mut stream: TcpStream, state: &Mutex<State>) {
             continue;
         };
         let head = head.to_lowercase();
-        let length = head.split_once("content-length: ").map_or(0, |(_, rest)| {
-            rest.lines()
-                .next()
-                .and_then(|line| line.parse().ok())
-                .unwrap_or(0)
-        });
+        let length = head
+            .split_once("content-length: ")
+            .map_or(0, |(_, rest)| rest.lines().next().and_then(|line| line.parse().ok()).unwrap_or(0));
         if body.len() >= length {
             break (head, body.to_owned());
         }
     };
-    let token = head
-        .split_once("authorization: bearer ")
-        .and_then(|(_, rest)| rest.lines().next());
-    let (status, answer) = route(
-        &head,
-        token,
-        serde_json::from_str(&body).unwrap_or_default(),
-        state,
-    );
+    let token = head.split_once("authorization: bearer ").and_then(|(_, rest)| rest.lines().next());
+    let (status, answer) = route(&head, token, serde_json::from_str(&body).unwrap_or_default(), state);
     let answer = answer.to_string();
-    let answer = format!(
-        "HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
-        answer.len()
-    );
+    let answer =
+        format!("HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
     stream.write_all(answer.as_bytes()).await.expect("writable");
 }
 
@@ -125,15 +113,10 @@ fn route(head: &str, token: Option<&str>, body: Value, state: &Mutex<State>) -> 
     let call = head.split(" http/").next().unwrap_or_default();
     let length = |field: &str| body[field].as_str().map_or(0, str::len);
     match (call, token) {
-        ("post /v1/auth/register", _)
-            if (3..=32).contains(&length("name")) && length("password") >= 10 =>
-        {
+        ("post /v1/auth/register", _) if (3..=32).contains(&length("name")) && length("password") >= 10 => {
             state.users += 1;
             let access = format!("access{}", state.users);
-            (
-                201,
-                json!({"user": {}, "access_token": access, "refresh_token": "r", "expires_in": 900}),
-            )
+            (201, json!({"user": {}, "access_token": access, "refresh_token": "r", "expires_in": 900}))
         }
         ("post /v1/communities", Some(owner)) if body["public"] == true && length("name") > 0 => {
             state.members.insert(owner.to_owned());
@@ -143,35 +126,24 @@ fn route(head: &str, token: Option<&str>, body: Value, state: &Mutex<State>) -> 
             state.members.insert(user.to_owned());
             (200, json!({}))
         }
-        ("post /v1/communities/c1/rooms", Some(_))
-            if body["kind"] == "text" && length("name") > 0 =>
-        {
+        ("post /v1/communities/c1/rooms", Some(_)) if body["kind"] == "text" && length("name") > 0 => {
             let id = format!("ROOM{}", state.rooms.len());
             state.rooms.insert(id.clone(), Room::default());
             (201, json!({"id": id}))
         }
-        _ => (
-            400,
-            json!({"error": {"code": "bad_request", "message": call}}),
-        ),
+        _ => (400, json!({"error": {"code": "bad_request", "message": call}})),
     }
 }
 
 async fn socket(mut stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
-    let rest = handshake::answer(&mut stream, Some("hubbub.v1.json"))
-        .await
-        .expect("our client");
+    let rest = handshake::answer(&mut stream, Some("hubbub.v1.json")).await.expect("our client");
     let mut inbox = Inbox::default();
     inbox.absorb(&rest);
     let (mut reader, mut writer) = stream.into_split();
     let (queue, mut queued) = unbounded_channel::<Option<Value>>();
     tokio::spawn(async move {
         while let Some(Some(frame)) = queued.recv().await {
-            if writer
-                .write_all(&ws::server_text(frame.to_string().as_bytes()))
-                .await
-                .is_err()
-            {
+            if writer.write_all(&ws::server_text(frame.to_string().as_bytes())).await.is_err() {
                 return;
             }
         }
@@ -202,28 +174,16 @@ fn answer(
 ) {
     let reply = |body: Value| {
         let mut reply = json!({"re": request["id"]});
-        reply
-            .as_object_mut()
-            .expect("an object")
-            .extend(body.as_object().expect("an object").clone());
+        reply.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
         let _ = queue.send(Some(reply));
     };
     let refusal = || json!({"error": {"code": "bad_request", "retryable": false}});
     let op = request["op"].as_str().unwrap_or_default();
     if op == "identify" {
-        *identified = request["token"]
-            .as_str()
-            .is_some_and(|token| state.members.contains(token));
-        return reply(if *identified {
-            json!({"ok": {"session": "s", "rooms": []}})
-        } else {
-            refusal()
-        });
+        *identified = request["token"].as_str().is_some_and(|token| state.members.contains(token));
+        return reply(if *identified { json!({"ok": {"session": "s", "rooms": []}}) } else { refusal() });
     }
-    let Some(room) = state
-        .rooms
-        .get_mut(request["room"].as_str().unwrap_or_default())
-    else {
+    let Some(room) = state.rooms.get_mut(request["room"].as_str().unwrap_or_default()) else {
         return reply(refusal());
     };
     match op {
