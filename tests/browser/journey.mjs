@@ -47,7 +47,11 @@ async function withSwitch(page) {
             for (const drop of sockets) await drop();
             sockets.clear();
         },
-        mend: () => (off = false),
+        /** The browser tells its pages that the network is back; they need not sit out their wait. */
+        async mend() {
+            off = false;
+            await page.evaluate(() => window.dispatchEvent(new Event("online")));
+        },
     };
 }
 const step = async (name, run) => {
@@ -181,7 +185,7 @@ try {
         await write(ana, "meanwhile outside");
         await bob.getByText(/^Reconnecting/).waitFor();
         await shot(bob, "4-offline-dark");
-        network.mend();
+        await network.mend();
         await sees(bob, "meanwhile outside");
         await sees(ana, "from the tunnel");
         await log(bob).getByText("Will be sent when the connection is back.").waitFor({ state: "detached" });
@@ -214,13 +218,14 @@ try {
         for (const [page, name] of [[ana, "8-narrow-light"], [bob, "9-narrow-dark"]]) {
             await page.setViewportSize({ width: 390, height: 844 });
             await article(page, "tides.csv").waitFor();
+            await page.getByRole("button", { name: "Sign out" }).waitFor({ state: "hidden" });
             await shot(page, name);
             const wide = await page.evaluate(() => document.documentElement.scrollWidth);
             assert.ok(wide <= 390, `the page is ${wide} px wide`);
         }
         await ana.getByRole("button", { name: "Rooms", exact: true }).click();
         await ana.getByRole("link", { name: "harbour" }).waitFor();
-        await ana.waitForTimeout(250);
+        await ana.waitForFunction(() => document.getAnimations().length === 0);
         await shot(ana, "10-drawer-light");
         await ana.getByRole("link", { name: "harbour" }).click();
         await sees(ana, "A ship came in");

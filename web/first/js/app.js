@@ -13,6 +13,7 @@ import { startSession } from "./session.js";
 
 /** A reconnect shorter than this is nobody's business. */
 const BANNER_AFTER_MS = 2_000;
+const AWAY = "Reconnecting… What you write is sent when the connection is back.";
 /** Spoken news at most this often. */
 const ANNOUNCE_MS = 2_000;
 const SEND_BIT = 1;
@@ -28,6 +29,7 @@ function chat() {
     let editing = null;
     let replyTo = null;
     let bannerTimer = null;
+    let awayTimer = null;
     const session = startSession({
         api,
         url: `${location.origin.replace(/^http/, "ws")}/v1/ws`,
@@ -165,15 +167,19 @@ function chat() {
         person.replaceChildren(avatar(state.me.id, name), h("span", { class: "person-name" }, name), iconButton("leave", "Sign out", signOut));
     }
 
+    /** Counted from the loss, not from the last attempt. A passing notice never hides that we are away. */
     function drawConnection() {
-        clearTimeout(bannerTimer);
-        if (state.connection === "ready") return void (banner.hidden = true);
-        bannerTimer = setTimeout(() => showBanner("Reconnecting… What you write is sent when the connection is back."), BANNER_AFTER_MS);
+        const away = state.connection !== "ready";
+        if (away === (awayTimer !== null)) return;
+        clearTimeout(awayTimer);
+        awayTimer = away ? setTimeout(() => showBanner(AWAY), BANNER_AFTER_MS) : null;
+        if (!away) banner.hidden = true;
     }
     function showBanner(text, ms) {
+        clearTimeout(bannerTimer);
         banner.textContent = text;
         banner.hidden = false;
-        if (ms) bannerTimer = setTimeout(() => (banner.hidden = true), ms);
+        if (ms) bannerTimer = setTimeout(() => (awayTimer === null ? (banner.hidden = true) : showBanner(AWAY)), ms);
     }
 
     /** Only someone who is looking at the end of the room has read it. */

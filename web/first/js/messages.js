@@ -31,6 +31,7 @@ export function messageList(session, actions) {
     let following = true;
     let loading = false;
     let seenHead = 0;
+    let roving = null;
 
     // ── Scrolling ────────────────────────────────────────────────────────────────────────────────
 
@@ -236,13 +237,23 @@ export function messageList(session, actions) {
             mine && iconButton("edit", "Edit", () => actions.edit(message)),
             (mine || session.can(CAN.manageMessages)) && iconButton("trash", "Delete", () => actions.remove(message)),
             more].filter(Boolean));
-        article.append(toolbar);
+        // First in the article, so that Tab from a focused message comes here before its links.
+        article.prepend(toolbar);
     }
 
     function toggle({ key }, emoji) {
         const message = kept.get(key)?.message;
         if (message) actions.react(message, emoji, !message.reactions.find((it) => it.emoji === emoji)?.me);
     }
+
+    /** Roving focus: Tab leads to the message that was looked at last, not through all of them. */
+    rows.addEventListener("focusin", ({ target }) => {
+        const article = target.closest("article");
+        if (!article || article === roving) return;
+        if (roving) roving.tabIndex = -1;
+        article.tabIndex = 0;
+        roving = article;
+    });
 
     const under = (event) => event.target.closest?.("article");
     for (const kind of ["pointerover", "focusin"])
@@ -253,6 +264,7 @@ export function messageList(session, actions) {
         if (["PageUp", "ArrowUp", "Home"].includes(event.key)) letGo();
         const all = [...rows.querySelectorAll("article")];
         const here = event.target.closest("article");
+        if (event.key === "Escape" && toolbar.contains(event.target)) return here.focus();
         if (event.target !== here && event.target !== scroller) return;
         const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
         const message = here && kept.get(here.dataset.key)?.message;
