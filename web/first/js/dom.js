@@ -60,7 +60,7 @@ export function avatar(id, name, extra = "") {
     return h("span", { class: ["avatar", `hue-${hue}`, extra], "aria-hidden": "true" }, letters.join("").toUpperCase());
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 export const clock = (ts) => CLOCK.format(new Date(ts));
