@@ -18,34 +18,12 @@ enum Reach {
 
 /// `(crate, reach, what it may not know)`.
 const RULES: [(&str, Reach, &[&str]); 6] = [
-    (
-        "hubbub-protocol",
-        Reach::Anywhere,
-        &[
-            "tokio", "sqlx", "quinn", "openraft", "ractor", "axum", "hyper",
-        ],
-    ),
-    (
-        "hubbub-storage",
-        Reach::Anywhere,
-        &["ractor", "axum", "hyper", "quinn", "openraft"],
-    ),
-    (
-        "hubbub-cluster",
-        Reach::Anywhere,
-        &["ractor", "axum", "sqlx"],
-    ),
+    ("hubbub-protocol", Reach::Anywhere, &["tokio", "sqlx", "quinn", "openraft", "ractor", "axum", "hyper"]),
+    ("hubbub-storage", Reach::Anywhere, &["ractor", "axum", "hyper", "quinn", "openraft"]),
+    ("hubbub-cluster", Reach::Anywhere, &["ractor", "axum", "sqlx"]),
     ("hubbub-actors", Reach::Direct, &["sqlx"]),
-    (
-        "hubbub-actors",
-        Reach::Anywhere,
-        &["axum", "hyper", "quinn", "openraft"],
-    ),
-    (
-        "hubbub-client",
-        Reach::Anywhere,
-        &["ractor", "axum", "sqlx"],
-    ),
+    ("hubbub-actors", Reach::Anywhere, &["axum", "hyper", "quinn", "openraft"]),
+    ("hubbub-client", Reach::Anywhere, &["ractor", "axum", "sqlx"]),
 ];
 
 /// `(crate, the crates of ours that it may name)`. Those of tests and benches are free.
@@ -66,29 +44,18 @@ pub(crate) fn broken() -> Vec<String> {
     for (name, reach, forbidden) in RULES {
         let known = known_to(&graph, name, reach);
         findings.extend(
-            forbidden
-                .iter()
-                .filter(|f| known.contains(**f))
-                .map(|f| format!("{name} knows {f} ({reach:?})")),
+            forbidden.iter().filter(|f| known.contains(**f)).map(|f| format!("{name} knows {f} ({reach:?})")),
         );
     }
     for (name, allowed) in OURS {
-        let ours = known_to(&graph, name, Reach::Anywhere)
-            .into_iter()
-            .filter(|n| n.starts_with("hubbub"));
-        findings.extend(
-            ours.filter(|n| !allowed.contains(&n.as_str()))
-                .map(|n| format!("{name} knows {n}")),
-        );
+        let ours = known_to(&graph, name, Reach::Anywhere).into_iter().filter(|n| n.starts_with("hubbub"));
+        findings.extend(ours.filter(|n| !allowed.contains(&n.as_str())).map(|n| format!("{name} knows {n}")));
     }
     findings
 }
 
 fn known_to(graph: &Graph, name: &str, reach: Reach) -> BTreeSet<String> {
-    let direct = graph
-        .get(name)
-        .unwrap_or_else(|| panic!("{name} is a package of the workspace"))
-        .clone();
+    let direct = graph.get(name).unwrap_or_else(|| panic!("{name} is a package of the workspace")).clone();
     match reach {
         Reach::Direct => direct,
         Reach::Anywhere => {
@@ -107,18 +74,13 @@ fn known_to(graph: &Graph, name: &str, reach: Reach) -> BTreeSet<String> {
 /// Each package's dependencies by name, versions of one name taken together, for the machine the test runs on.
 fn graph() -> Graph {
     let metadata = cargo_metadata();
-    let name_of: BTreeMap<&str, &str> = array(&metadata, "packages")
-        .map(|p| (text(p, "id"), text(p, "name")))
-        .collect();
+    let name_of: BTreeMap<&str, &str> =
+        array(&metadata, "packages").map(|p| (text(p, "id"), text(p, "name"))).collect();
     let mut graph = Graph::new();
     for node in array(&metadata["resolve"], "nodes") {
-        let dependencies = array(node, "deps")
-            .filter(|d| is_shipped(d))
-            .map(|d| name_of[text(d, "pkg")].to_owned());
-        graph
-            .entry(name_of[text(node, "id")].to_owned())
-            .or_default()
-            .extend(dependencies);
+        let dependencies =
+            array(node, "deps").filter(|d| is_shipped(d)).map(|d| name_of[text(d, "pkg")].to_owned());
+        graph.entry(name_of[text(node, "id")].to_owned()).or_default().extend(dependencies);
     }
     graph
 }
@@ -130,38 +92,18 @@ fn is_shipped(dependency: &Value) -> bool {
 fn cargo_metadata() -> Value {
     let host = target_of_this_machine();
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--offline",
-            "--filter-platform",
-            &host,
-        ])
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &host])
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON")
 }
 
 fn target_of_this_machine() -> String {
-    let output = Command::new("rustc")
-        .arg("-vV")
-        .current_dir(root())
-        .output()
-        .expect("rustc runs");
+    let output = Command::new("rustc").arg("-vV").current_dir(root()).output().expect("rustc runs");
     let version = String::from_utf8(output.stdout).expect("rustc prints UTF-8");
-    version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .expect("rustc tells its host")
-        .to_owned()
+    version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc tells its host").to_owned()
 }
 
 fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

@@ -108,8 +108,5 @@ fn a_heading_is_known_by_its_anchor() {
         slugs("# The client contract, version 1\n## `rate_limited`"),
         ["the-client-contract-version-1", "rate_limited"]
     );
-    assert_eq!(
-        beside("docs/decisions/README.md", "../protocol.md"),
-        Path::new("docs/protocol.md")
-    );
+    assert_eq!(beside("docs/decisions/README.md", "../protocol.md"), Path::new("docs/protocol.md"));
 }

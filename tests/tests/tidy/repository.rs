@@ -16,38 +16,24 @@ impl Repository {
     pub(crate) fn open() -> Self {
         let root = root();
         let listed = Command::new("git")
-            .args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ])
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(&root)
             .output()
             .expect("git lists the files of the repository");
-        assert!(
-            listed.status.success(),
-            "git ls-files: {}",
-            String::from_utf8_lossy(&listed.stderr)
-        );
+        assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
         let paths = String::from_utf8(listed.stdout)
             .expect("paths are UTF-8")
             .split('\0')
             .filter(|path| !path.is_empty() && root.join(path).is_file())
             .map(str::to_owned)
             .collect::<Vec<_>>();
-        assert!(
-            paths.iter().any(|path| path == "Cargo.toml"),
-            "the list starts at the root of the repository"
-        );
+        assert!(paths.iter().any(|path| path == "Cargo.toml"), "the list starts at the root of the repository");
         Self { root, paths }
     }
 
     /// Paths that end with one of `endings`.
     pub(crate) fn ending<'a>(&'a self, endings: &'a [&str]) -> impl Iterator<Item = &'a str> {
-        self.all()
-            .filter(|path| endings.iter().any(|ending| path.ends_with(ending)))
+        self.all().filter(|path| endings.iter().any(|ending| path.ends_with(ending)))
     }
 
     /// All paths.

@@ -19,21 +19,21 @@ const MACHINE_FOLDERS: [&str; 2] = [concat!("/", "work/"), concat!("/", "root/")
 pub(crate) fn without_a_page(repository: &Repository) -> Vec<String> {
     repository
         .ending(&[".rs"])
-        .filter(|path| !repository.text(path).unwrap_or_default().starts_with("//!"))
+        .filter(|path| !has_page(&repository.text(path).unwrap_or_default()))
         .map(str::to_owned)
         .collect()
+}
+
+/// A page is written in the file, or is the README beside it.
+fn has_page(text: &str) -> bool {
+    text.starts_with("//!") || text.starts_with("#![doc = include_str!(")
 }
 
 /// Source files with more lines than a reader takes in at once.
 pub(crate) fn too_long(repository: &Repository) -> Vec<String> {
     repository
         .ending(&[".rs"])
-        .map(|path| {
-            (
-                path,
-                repository.text(path).unwrap_or_default().lines().count(),
-            )
-        })
+        .map(|path| (path, repository.text(path).unwrap_or_default().lines().count()))
         .filter(|(_, lines)| *lines > LINES_MAX)
         .map(|(path, lines)| format!("{path}: {lines} lines, at most {LINES_MAX}"))
         .collect()
@@ -58,11 +58,7 @@ pub(crate) fn places_of_one_machine(repository: &Repository) -> Vec<String> {
 
 fn place_in(line: &str) -> Option<&'static str> {
     let host = REGISTRY_HOSTS.into_iter().find(|host| line.contains(host));
-    host.or_else(|| {
-        MACHINE_FOLDERS
-            .into_iter()
-            .find(|folder| starts_a_path(line, folder))
-    })
+    host.or_else(|| MACHINE_FOLDERS.into_iter().find(|folder| starts_a_path(line, folder)))
 }
 
 /// Whether `folder` stands where an absolute path begins: `a/x/b` is a relative path through a folder of that name.
@@ -79,9 +75,6 @@ fn an_absolute_folder_is_told_from_a_part_of_a_path() {
     assert!(starts_a_path(&format!("cd {folder}main"), folder));
     assert!(starts_a_path(&format!("\"{folder}main\""), folder));
     assert!(!starts_a_path(&format!("src{folder}main"), folder));
-    assert_eq!(
-        place_in(&format!("https://{}/x", REGISTRY_HOSTS[2])),
-        Some(REGISTRY_HOSTS[2])
-    );
+    assert_eq!(place_in(&format!("https://{}/x", REGISTRY_HOSTS[2])), Some(REGISTRY_HOSTS[2]));
     assert_eq!(place_in("cargo add serde"), None);
 }
