@@ -5,6 +5,17 @@ use crate::repository::Repository;
 /// Ours are mostly 60 to 250 lines; past this a second idea has moved in.
 const LINES_MAX: usize = 400;
 
+/// Files that wait to be split, with the length they may not grow beyond. This list only gets shorter.
+const WAITING_TO_BE_SPLIT: [(&str, usize); 7] = [
+    ("actors/src/directory.rs", 410),
+    ("actors/src/relay.rs", 610),
+    ("actors/src/room/actor.rs", 650),
+    ("actors/src/session/actor.rs", 450),
+    ("protocol/src/event.rs", 420),
+    ("protocol/src/op.rs", 450),
+    ("protocol/src/rest.rs", 430),
+];
+
 /// Written in halves, since this file is read by its own check.
 const REGISTRY_HOSTS: [&str; 5] = [
     concat!("index.", "crates.io"),
@@ -29,14 +40,23 @@ fn has_page(text: &str) -> bool {
     text.starts_with("//!") || text.starts_with("#![doc = include_str!(")
 }
 
-/// Source files with more lines than a reader takes in at once.
+/// Source files with more lines than a reader takes in at once, and files that no longer wait to be split.
 pub(crate) fn too_long(repository: &Repository) -> Vec<String> {
-    repository
-        .ending(&[".rs"])
-        .map(|path| (path, repository.text(path).unwrap_or_default().lines().count()))
-        .filter(|(_, lines)| *lines > LINES_MAX)
-        .map(|(path, lines)| format!("{path}: {lines} lines, at most {LINES_MAX}"))
-        .collect()
+    let lengths =
+        repository.ending(&[".rs"]).map(|path| (path, repository.text(path).unwrap_or_default().lines().count()));
+    lengths.filter_map(|(path, lines)| length_finding(path, lines)).collect()
+}
+
+fn length_finding(path: &str, lines: usize) -> Option<String> {
+    let waiting = WAITING_TO_BE_SPLIT.into_iter().find(|(waiting, _)| *waiting == path);
+    let lines_max = waiting.map_or(LINES_MAX, |(_, lines_max)| lines_max);
+    if lines > lines_max {
+        Some(format!("{path}: {lines} lines, at most {lines_max}"))
+    } else if waiting.is_some() && lines <= LINES_MAX {
+        Some(format!("{path}: {lines} lines: take it off the list of those that wait to be split"))
+    } else {
+        None
+    }
 }
 
 /// Lines that name a folder of one machine or the host of a package registry. The lock file names its registry.
@@ -77,4 +97,14 @@ fn an_absolute_folder_is_told_from_a_part_of_a_path() {
     assert!(!starts_a_path(&format!("src{folder}main"), folder));
     assert_eq!(place_in(&format!("https://{}/x", REGISTRY_HOSTS[2])), Some(REGISTRY_HOSTS[2]));
     assert_eq!(place_in("cargo add serde"), None);
+}
+
+#[test]
+fn a_file_that_waits_to_be_split_may_only_shrink() {
+    let (path, lines_max) = WAITING_TO_BE_SPLIT[0];
+    assert!(length_finding(path, lines_max + 1).is_some());
+    assert!(length_finding(path, lines_max).is_none());
+    assert!(length_finding(path, LINES_MAX).is_some(), "once split it leaves the list");
+    assert!(length_finding("any/other.rs", LINES_MAX + 1).is_some());
+    assert!(length_finding("any/other.rs", LINES_MAX).is_none());
 }
