@@ -109,6 +109,7 @@ fn watch(command: &mut Command) -> Result<Watched> {
     watched
 }
 
+#[expect(clippy::disallowed_methods, reason = "the import is another process, and no runtime is on this thread")]
 fn sample_until_end(child: &Child, begun: Instant) -> Result<Watched> {
     let mut watched = Watched::default();
     loop {

@@ -43,6 +43,10 @@ pub(crate) async fn pace<P: Peer>(
     Ok(sent)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it has a thread of its own, so that the runtime's load cannot delay it"
+)]
 fn keep_time(schedule: &Schedule, queues: &[Sender<u32>]) {
     for number in 0..schedule.total() {
         let wait = schedule.due(number).saturating_duration_since(Instant::now());

@@ -135,6 +135,7 @@ fn route(head: &str, token: Option<&str>, body: Value, state: &Mutex<State>) -> 
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test sends it no more than a few frames")]
 async fn socket(mut stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
     let rest = handshake::answer(&mut stream, Some("hubbub.v1.json")).await.expect("our client");
     let mut inbox = Inbox::default();
