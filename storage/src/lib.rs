@@ -8,6 +8,7 @@ pub mod facts;
 pub mod log;
 pub mod mem;
 pub mod meta;
+pub mod sqlite;
 
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
 pub use effect::Effect;
@@ -15,6 +16,7 @@ pub use error::{Aftermath, ErrorChain, StoreError};
 pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};
 pub use mem::MemStore;
 pub use meta::MetaStore;
+pub use sqlite::SqliteStore;
 
 /// A store that keeps both the log and the facts, in one database.
 pub trait Store: LogStore + MetaStore {}

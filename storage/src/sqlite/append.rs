@@ -1,0 +1,232 @@
+//! Appends under the fence.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hubbub_protocol::{
+    ids::{Epoch, MessageKey, NodeId, RoomId, Seq, ShardSeq, UserId},
+    message::MessageState,
+    shard::ShardId,
+    time::Timestamp,
+};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+
+use super::{AsyncWork, SqliteStore, Stop, effects, read_failed};
+use crate::{
+    append::{AppendBatch, AppendOutcome, NewEvent},
+    error::StoreError,
+    log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window},
+};
+
+/// The form of `body`: this byte, then the push.
+pub(super) const BODY_PUSH: u8 = 1;
+/// Rows of one insert, largest first: four statements to prepare, whatever the size of a batch.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
+
+async fn fence(connection: &mut SqliteConnection, shard: ShardId) -> Result<(Epoch, ShardSeq), sqlx::Error> {
+    let row = sqlx::query("SELECT epoch, head FROM shard_fence WHERE shard_id = ?")
+        .bind(i64::from(shard.0))
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map_or_else(Default::default, |row| (Epoch::from_sql(row.get(0)), ShardSeq::from_sql(row.get(1)))))
+}
+
+struct Append(AppendBatch);
+
+impl AsyncWork<Vec<AppendOutcome>> for Append {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<AppendOutcome>, Stop> {
+        let mut outcomes = Vec::with_capacity(self.0.shards.len());
+        for part in &self.0.shards {
+            let moved =
+                sqlx::query("UPDATE shard_fence SET head = ? WHERE shard_id = ? AND epoch = ? AND head = ?")
+                    .bind(part.new_head().to_sql())
+                    .bind(i64::from(part.shard.0))
+                    .bind(part.epoch.to_sql())
+                    .bind(part.old_head.to_sql())
+                    .execute(&mut *connection)
+                    .await?;
+            if moved.rows_affected() == 0 {
+                let (epoch, head) = fence(connection, part.shard).await?;
+                // A shard without a row was never activated: nobody may append to it.
+                let fenced = epoch != part.epoch || epoch == Epoch(0);
+                outcomes.push(if fenced {
+                    AppendOutcome::Fenced { epoch }
+                } else {
+                    AppendOutcome::Conflict { head }
+                });
+                continue;
+            }
+            insert(connection, part.shard, &part.events).await?;
+            effects::apply(connection, &part.effects).await?;
+            outcomes.push(AppendOutcome::Committed);
+        }
+        Ok(outcomes)
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, shard: ShardId, events: &[NewEvent]) -> Result<(), sqlx::Error> {
+    let mut rest = events;
+    for rows in ROWS {
+        while rest.len() >= rows {
+            let (chunk, after) = rest.split_at(rows);
+            let values = vec!["(?,?,?,?,?,?,?,?,?,?)"; rows].join(",");
+            let sql = format!(
+                "INSERT INTO message \
+                 (room_id, seq, shard_id, shard_seq, sender, kind, client_msg_id, ts, target, body) VALUES {values}"
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for event in chunk {
+                let mut body = Vec::with_capacity(event.push.len() + 1);
+                body.push(BODY_PUSH);
+                body.extend_from_slice(&event.push);
+                query = query
+                    .bind(event.room.to_sql())
+                    .bind(event.seq.to_sql())
+                    .bind(i64::from(shard.0))
+                    .bind(event.shard_seq.to_sql())
+                    .bind(event.by.to_sql())
+                    .bind(i64::from(event.kind as u8))
+                    .bind(event.key.map(|key| key.0.as_bytes().to_vec()))
+                    .bind(event.ts.0)
+                    .bind(event.target.map(Seq::to_sql))
+                    .bind(body);
+            }
+            query.execute(&mut *connection).await?;
+            rest = after;
+        }
+    }
+    Ok(())
+}
+
+struct Activate(Vec<(ShardId, Epoch)>, NodeId);
+
+impl AsyncWork<Vec<Activation>> for Activate {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<Activation>, Stop> {
+        let mut activations = Vec::with_capacity(self.0.len());
+        for (shard, epoch) in self.0 {
+            let row = sqlx::query(
+                "INSERT INTO shard_fence (shard_id, epoch, owner, head) VALUES (?, ?, ?, 0) \
+                 ON CONFLICT (shard_id) DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner \
+                 WHERE excluded.epoch > shard_fence.epoch RETURNING head",
+            )
+            .bind(i64::from(shard.0))
+            .bind(epoch.to_sql())
+            .bind(self.1.to_sql())
+            .fetch_optional(&mut *connection)
+            .await?;
+            activations.push(match row {
+                Some(row) => Activation::Active { head: ShardSeq::from_sql(row.get(0)) },
+                None => Activation::Superseded { epoch: fence(connection, shard).await?.0 },
+            });
+        }
+        Ok(activations)
+    }
+}
+
+#[async_trait]
+impl LogStore for SqliteStore {
+    async fn fences(&self, shards: &[ShardId]) -> Result<Vec<(Epoch, ShardSeq)>, StoreError> {
+        let failed = read_failed("fences");
+        let mut connection = self.reader().await.map_err(&failed)?;
+        let mut fences = Vec::with_capacity(shards.len());
+        for shard in shards {
+            fences.push(fence(&mut connection, *shard).await.map_err(&failed)?);
+        }
+        Ok(fences)
+    }
+
+    async fn activate(&self, shards: &[(ShardId, Epoch)], owner: NodeId) -> Result<Vec<Activation>, StoreError> {
+        self.write("fences", Activate(shards.to_vec(), owner)).await
+    }
+
+    async fn append(&self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {
+        match self.write("events", Append(batch.clone())).await {
+            Err(StoreError::Write { source, .. }) => Err(StoreError::Append(source)),
+            Err(StoreError::Taken { what }) => Err(StoreError::Append(format!("{what} is taken").into())),
+            other => other,
+        }
+    }
+
+    async fn resolve(&self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {
+        // Waiting for the writer: an append that its caller gave up may still be under way.
+        drop(self.writer.lock().await);
+        let shards: Vec<ShardId> = batch.shards.iter().map(|part| part.shard).collect();
+        let fences = self.fences(&shards).await?;
+        let outcome = |(part, (epoch, head)): (&crate::ShardAppend, (Epoch, ShardSeq))| {
+            if epoch != part.epoch {
+                AppendOutcome::Fenced { epoch }
+            } else if head == part.new_head() && !part.events.is_empty() {
+                AppendOutcome::Committed
+            } else {
+                AppendOutcome::Conflict { head }
+            }
+        };
+        Ok(batch.shards.iter().zip(fences).map(outcome).collect())
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, StoreError> {
+        let failed = read_failed("heads");
+        let mut connection = self.reader().await.map_err(&failed)?;
+        let mut heads = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            let row = sqlx::query("SELECT max(seq) FROM message WHERE room_id = ?")
+                .bind(room.to_sql())
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(&failed)?;
+            heads.push(Seq::from_sql(row.get::<Option<i64>, _>(0).unwrap_or(0)));
+        }
+        Ok(heads)
+    }
+
+    async fn events(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_events(room, after, limit).await
+    }
+
+    async fn feed(&self, shard: ShardId, after: ShardSeq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_feed(shard, after, limit).await
+    }
+
+    async fn messages(&self, room: RoomId, window: Window, limit: usize) -> Result<MessagePage, StoreError> {
+        self.read_messages(room, window, limit).await
+    }
+
+    async fn message(&self, room: RoomId, seq: Seq) -> Result<Option<MessageState>, StoreError> {
+        self.read_message(room, seq).await
+    }
+
+    async fn edits(&self, room: RoomId, seq: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_edits(room, seq, limit).await
+    }
+
+    async fn pins(&self, room: RoomId) -> Result<Vec<Seq>, StoreError> {
+        self.read_pins(room).await
+    }
+
+    async fn recent_keys(
+        &self,
+        room: RoomId,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RecentKey>, StoreError> {
+        self.read_recent_keys(room, since, limit).await
+    }
+
+    async fn find_key(
+        &self,
+        room: RoomId,
+        by: UserId,
+        key: MessageKey,
+        since: Timestamp,
+    ) -> Result<Option<RecentKey>, StoreError> {
+        self.search_key(room, by, key, since).await
+    }
+
+    async fn counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
+        self.read_counts(rooms).await
+    }
+}
+
+/// The push inside a stored body.
+pub(super) fn push_of(body: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(body.get(1..).unwrap_or_default())
+}

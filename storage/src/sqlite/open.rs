@@ -1,0 +1,89 @@
+//! Opens the file, and brings its schema up to date.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, Row, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::Mutex;
+
+use super::SqliteStore;
+use crate::error::StoreError;
+
+/// Each step of the schema, oldest first; a step that was released never changes.
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql")];
+/// The schema this program writes.
+pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+/// Connections that read side by side: two cores' worth, and as many that wait for the disk.
+const READERS: u32 = 4;
+/// How long a lock is waited for. Only another process could hold one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements kept per connection; there are about 80 different ones.
+const STATEMENTS_MAX: usize = 200;
+
+impl SqliteStore {
+    /// Opens the store in `file`, making it when it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] with a sentence that names the remedy: the file cannot be written, is
+    /// damaged, or comes from a newer version.
+    pub async fn open(file: &Path) -> Result<Self, StoreError> {
+        let fail = |error: sqlx::Error| StoreError::Open(sentence(file, &error));
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(STATEMENTS_MAX)
+            .pragma("journal_size_limit", "67108864")
+            .pragma("temp_store", "memory")
+            .disable_statement_logging();
+        let mut writer = SqliteConnection::connect_with(&options).await.map_err(fail)?;
+        migrate(&mut writer, file).await?;
+        let readers = options.read_only(true).create_if_missing(false);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(readers)
+            .await
+            .map_err(fail)?;
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers })
+    }
+}
+
+async fn migrate(writer: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
+    let fail = |error: sqlx::Error| StoreError::Open(sentence(file, &error));
+    let row = sqlx::query("PRAGMA user_version").fetch_one(&mut *writer).await.map_err(fail)?;
+    let version = usize::try_from(row.get::<i64, _>(0)).unwrap_or(usize::MAX);
+    if version > SCHEMA_VERSION {
+        return Err(StoreError::Open(format!(
+            "{} was written by a newer version of Hubbub (schema {version}, this program knows {SCHEMA_VERSION}): \
+             start that version, or restore a backup made by this one",
+            file.display()
+        )));
+    }
+    for (step, sql) in (1..).zip(MIGRATIONS).skip(version) {
+        let mut transaction = writer.begin().await.map_err(fail)?;
+        sqlx::raw_sql(*sql).execute(&mut *transaction).await.map_err(fail)?;
+        let set = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {step}"));
+        sqlx::query(set).execute(&mut *transaction).await.map_err(fail)?;
+        transaction.commit().await.map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// What is wrong with the file, and what to do.
+fn sentence(file: &Path, error: &sqlx::Error) -> String {
+    let file = file.display();
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        Ok(11 | 26) => format!("{file} is damaged or no Hubbub store: restore it from a backup ({error})"),
+        Ok(8 | 14) => format!("cannot write {file}: make the directory writable for this user ({error})"),
+        Ok(13) => format!("the disk of {file} is full: make room and start again"),
+        Ok(5 | 6) => format!("{file} is in use by another process: stop that one first"),
+        _ => format!("cannot open {file}: {error}"),
+    }
+}
