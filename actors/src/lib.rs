@@ -1,1 +1,4 @@
 //! A crate of Hubbub.
+
+pub mod caller;
+pub mod connection;

@@ -1,0 +1,5 @@
+//! A node of Hubbub: the edge, REST, sign-in and the command line around the actors.
+
+pub mod auth;
+pub mod http;
+pub mod state;
