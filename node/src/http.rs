@@ -13,6 +13,8 @@
 //!   answer in plain text.
 //! * Other sites' pages may not ask: there is no CORS.
 
+pub mod admin;
+pub mod admin_users;
 pub mod auth;
 pub mod body;
 pub mod cookies;
@@ -24,6 +26,7 @@ pub mod peer;
 pub mod published;
 pub mod query;
 pub mod signed_in;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -72,6 +75,9 @@ struct Api;
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .merge(auth::routes())
+        .merge(users::routes())
+        .merge(admin::routes())
+        .merge(admin_users::routes())
         .merge(published::routes())
 }
 

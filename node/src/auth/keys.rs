@@ -100,6 +100,18 @@ impl Keys {
     }
 }
 
+#[cfg(test)]
+impl Keys {
+    /// Keys of the seeds given.
+    pub(super) fn of_seeds(seeds: [u8; 3]) -> Self {
+        let key = |seed| SigningKey::from_seed(&[seed; 32]).expect("a seed of 32 bytes");
+        Self {
+            period: 0,
+            keys: seeds.map(key),
+        }
+    }
+}
+
 /// The keys in force, taken from the store when a period begins.
 #[derive(Debug)]
 pub struct KeyRing {
