@@ -275,7 +275,3 @@ fn unauthorized() -> Refusal {
         "name or password is wrong, or the session is over",
     )
 }
-
-#[cfg(test)]
-#[path = "auth/tests.rs"]
-mod tests;

@@ -116,5 +116,4 @@ pub fn over_socket(app: &App) -> Router {
 }
 
 #[cfg(test)]
-#[path = "http/tests.rs"]
 mod tests;

@@ -4,3 +4,6 @@ pub mod auth;
 pub mod cli;
 pub mod http;
 pub mod state;
+
+#[cfg(test)]
+mod testing;

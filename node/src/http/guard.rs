@@ -48,7 +48,7 @@ pub fn note_limit(parts: &Parts, decision: Option<Decision>) -> Result<(), ApiEr
 
 /// Wraps a request.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let id = format!("{:013X}", app.next_id());
+    let id = format!("{:016x}", app.next_id());
     let slot = LimitSlot::default();
     request.extensions_mut().insert(slot.clone());
     let span = tracing::debug_span!(

@@ -1,1 +1,0 @@
-//! Sign-in as a whole.
