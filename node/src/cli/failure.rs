@@ -1,0 +1,87 @@
+//! How a command ends: an exit code a script can act on, and one sentence on standard error.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed |
+//! | 2 | the command line is wrong |
+//! | 3 | no node runs there |
+//! | 4 | refused |
+//! | 5 | not found |
+//! | 6 | conflict, or in use |
+//! | 7 | damaged, or written by a newer version |
+
+use hubbub_protocol::error::{ErrorCode, Refusal};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Anything without a code of its own.
+    #[error("{0}")]
+    Failed(String),
+    /// The command line asks for something impossible.
+    #[error("{0}")]
+    Usage(String),
+    /// A running node is needed.
+    #[error("{0}")]
+    NotRunning(String),
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Refused(String),
+    /// What it is about is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something is there already, or in use.
+    #[error("{0}")]
+    Conflict(String),
+    /// The data cannot be used by this version.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl Failure {
+    /// The exit code of the process.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotRunning(_) => 3,
+            Self::Refused(_) => 4,
+            Self::NotFound(_) => 5,
+            Self::Conflict(_) => 6,
+            Self::Damaged(_) => 7,
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { code, message, .. } = refusal;
+        match code {
+            ErrorCode::BadRequest => Self::Usage(message),
+            ErrorCode::NotFound => Self::NotFound(message),
+            ErrorCode::Conflict => Self::Conflict(message),
+            ErrorCode::Unauthorized
+            | ErrorCode::Forbidden
+            | ErrorCode::NotMember
+            | ErrorCode::RegistrationClosed => Self::Refused(message),
+            _ => Self::Failed(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_becomes_the_documented_exit_code() {
+        let exit = |code| Failure::from(Refusal::new(code, "no")).exit_code();
+        assert_eq!(exit(ErrorCode::BadRequest), 2);
+        assert_eq!(exit(ErrorCode::Forbidden), 4);
+        assert_eq!(exit(ErrorCode::NotFound), 5);
+        assert_eq!(exit(ErrorCode::Conflict), 6);
+        assert_eq!(exit(ErrorCode::Unavailable), 1);
+    }
+}

@@ -1,0 +1,75 @@
+//! What every request handler of a node can reach.
+
+use std::sync::Arc;
+
+use hubbub_protocol::{
+    ids::TsidGenerator,
+    ports::{Clock, Placement},
+    time::Timestamp,
+};
+use hubbub_storage::Store;
+use serde::Serialize;
+
+use crate::{
+    auth::{Auth, Registration},
+    http::limits::Limits,
+};
+
+/// What an operator may know of how a node runs: `GET /v1/admin/settings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Settings {
+    /// The product's version.
+    pub version: String,
+    /// Who may make an account.
+    pub registration: Registration,
+    /// Seconds an access token is good for.
+    pub access_ttl_s: u64,
+    /// Milliseconds between two heartbeats of a client.
+    pub heartbeat_ms: u64,
+    /// Whether rate limits are on.
+    pub rate_limits: bool,
+    /// Where the store is, without what would open it: `sqlite` or the like.
+    pub store: String,
+}
+
+/// The parts of a node, as its handlers see it.
+#[derive(Debug)]
+pub struct AppState {
+    /// Where accounts, logs and the rest are kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<TsidGenerator>,
+    /// Which node owns what.
+    pub placement: Arc<dyn Placement>,
+    /// Who may sign in, and how.
+    pub auth: Auth,
+    /// How often anyone may ask.
+    pub limits: Limits,
+    /// How the node runs.
+    pub settings: Settings,
+}
+
+/// A node's parts, shared by its handlers.
+pub type App = Arc<AppState>;
+
+impl AppState {
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The next raw id.
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.ids.next(u64::try_from(self.now().0).unwrap_or(0))
+    }
+}
