@@ -1,0 +1,12 @@
+//! The WebSocket edge: one task per connection between a socket and its session.
+//!
+//! * [`handshake`] judges the upgrade and takes the socket over from the HTTP server.
+//! * [`reader`] turns bytes into messages, without I/O.
+//! * [`outbox`] what waits to be written, without I/O; [`socket`] writes it.
+//! * [`conn`] the task: hello, identify or resume, requests, heartbeats, goodbye.
+
+pub mod conn;
+pub mod handshake;
+pub mod outbox;
+pub mod reader;
+pub mod socket;
