@@ -1,1 +1,5 @@
-//! A crate of Hubbub.
+#![doc = include_str!("../README.md")]
+
+pub mod single;
+
+pub use single::SingleNode;

@@ -3,5 +3,103 @@
 pub mod admin_link;
 pub mod failure;
 pub mod output;
+pub mod serve;
 pub mod token;
 pub mod user;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use self::{admin_link::AdminLink, failure::Failure};
+use crate::{
+    config::NodeConfig,
+    datadir::{DataDir, admin_socket},
+    http,
+    serve::Node,
+};
+
+/// A chat cluster for large communities.
+#[derive(Debug, Parser)]
+#[command(name = "hubbub", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Where the node keeps its files.
+    #[arg(long, global = true, value_name = "DIR", default_value = "./hubbub-data")]
+    pub data_dir: PathBuf,
+    /// A configuration file (`hubbub.toml`).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no node runs there, 4 refused, 5 not found, \
+                          6 conflict or in use, 7 damaged or from a newer version";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node.
+    Serve(serve::Serve),
+    /// Make, list and disable accounts, on a running or a stopped node.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Make an API token of an account, on a running or a stopped node.
+    Token(token::TokenCommand),
+}
+
+impl Cli {
+    /// Carries the command out.
+    ///
+    /// # Errors
+    /// One sentence and an exit code.
+    pub async fn run(self) -> Result<(), Failure> {
+        let config = NodeConfig::read(self.config.as_deref())?;
+        match self.command {
+            Command::Serve(options) => options.run(&self.data_dir, config).await,
+            Command::User(command) => {
+                let link = Linked::to(&self.data_dir, &config).await?;
+                link.end(command.run(&link.link).await).await
+            }
+            Command::Token(command) => {
+                let link = Linked::to(&self.data_dir, &config).await?;
+                link.end(command.run(&link.link).await).await
+            }
+        }
+    }
+}
+
+/// A link to a node's operator interface, and the node itself when it runs here for one command.
+#[derive(Debug)]
+pub struct Linked {
+    /// The link.
+    pub link: AdminLink,
+    here: Option<Node>,
+}
+
+impl Linked {
+    /// Reaches the node that holds `data_dir`; when none runs, brings its parts up in this process.
+    ///
+    /// # Errors
+    /// A sentence with the remedy.
+    pub async fn to(data_dir: &Path, config: &NodeConfig) -> Result<Self, Failure> {
+        if let Some(link) = AdminLink::to_running(&admin_socket(data_dir)).await? {
+            return Ok(Self { link, here: None });
+        }
+        let node = Node::open(DataDir::hold(data_dir)?, config).await?;
+        let link = AdminLink::Here(Box::new(http::over_socket(&node.app)));
+        Ok(Self { link, here: Some(node) })
+    }
+
+    /// Closes what was opened, and passes `done` on.
+    ///
+    /// # Errors
+    /// That of `done`.
+    pub async fn end<T>(self, done: Result<T, Failure>) -> Result<T, Failure> {
+        if let Some(node) = self.here {
+            node.close(0).await;
+        }
+        done
+    }
+}

@@ -2,8 +2,15 @@
 
 pub mod auth;
 pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod datadir;
+pub mod edge;
+pub mod health;
 pub mod http;
+pub mod serve;
 pub mod state;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

@@ -1,2 +1,28 @@
-//! A program of Hubbub.
-fn main() {}
+//! The program `hubbub`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hubbub::cli::{Cli, output};
+
+fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        output::tell("hubbub: another TLS provider was installed first; this is a fault in the program");
+        return ExitCode::FAILURE;
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::tell(&format!("hubbub: cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::tell(&format!("hubbub: {failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hubbub_actors::Hub;
 use hubbub_protocol::{
     ids::TsidGenerator,
     ports::{Clock, Placement},
@@ -49,6 +50,8 @@ pub struct AppState {
     pub limits: Limits,
     /// How the node runs.
     pub settings: Settings,
+    /// The actors.
+    pub hub: Hub,
 }
 
 /// A node's parts, shared by its handlers.

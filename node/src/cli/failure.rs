@@ -12,6 +12,7 @@
 //! | 7 | damaged, or written by a newer version |
 
 use hubbub_protocol::error::{ErrorCode, Refusal};
+use hubbub_storage::{ErrorChain, StoreError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,18 @@ impl From<Refusal> for Failure {
             | ErrorCode::NotMember
             | ErrorCode::RegistrationClosed => Self::Refused(message),
             _ => Self::Failed(message),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Open(sentence) if sentence.contains("newer version") || sentence.contains("damaged") => {
+                Self::Damaged(sentence.clone())
+            }
+            StoreError::Open(sentence) => Self::Failed(sentence.clone()),
+            other => Self::Failed(ErrorChain(other).to_string()),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What commands print on standard output: tables for people, JSON for programs.
-#![expect(clippy::print_stdout, reason = "this is where commands print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where commands print")]
 
 use serde::Serialize;
 
@@ -26,6 +26,11 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 /// Prints a line.
 pub fn line(text: &str) {
     println!("{text}");
+}
+
+/// Prints a line on standard error: for people, beside what a program reads.
+pub fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Prints a value as JSON, indented.

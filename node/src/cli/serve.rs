@@ -1,0 +1,81 @@
+//! `hubbub serve`: run a node.
+
+use std::{net::SocketAddr, path::Path};
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use super::failure::Failure;
+use crate::{
+    auth::Registration,
+    config::{LogConfig, NodeConfig},
+    serve,
+};
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// Options of `serve`. Each goes ahead of the environment, and that ahead of the file.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port for clients [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Address and port for health and metrics [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Who may make an account [default: invite].
+    #[arg(long, value_enum)]
+    pub registration: Option<Registration>,
+    /// Where everything is kept [default: sqlite, in the data directory].
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// Milliseconds between two heartbeats of a client [default: 30000].
+    #[arg(long, value_name = "N")]
+    pub heartbeat_ms: Option<u64>,
+    /// Seconds an access token is good for [default: 900].
+    #[arg(long, value_name = "SECONDS")]
+    pub access_ttl: Option<u64>,
+    /// Whether clients are limited in how much they ask. Off is for tests only [default: on].
+    #[arg(long, value_enum)]
+    pub rate_limits: Option<Switch>,
+}
+
+impl Serve {
+    /// Runs the node until it is told to stop.
+    ///
+    /// # Errors
+    /// A sentence with the remedy.
+    pub async fn run(self, data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
+        let config = self.over(config);
+        begin_logging(&config.log)?;
+        serve::serve(data_dir, config).await
+    }
+
+    fn over(self, mut config: NodeConfig) -> NodeConfig {
+        let listen = &mut config.listen;
+        listen.public = self.listen.unwrap_or(listen.public);
+        listen.admin = self.admin_listen.unwrap_or(listen.admin);
+        config.auth.registration = self.registration.unwrap_or(config.auth.registration);
+        config.auth.access_ttl_s = self.access_ttl.unwrap_or(config.auth.access_ttl_s);
+        config.edge.heartbeat_ms = self.heartbeat_ms.unwrap_or(config.edge.heartbeat_ms);
+        config.edge.rate_limits = self.rate_limits.map_or(config.edge.rate_limits, |switch| switch == Switch::On);
+        config.store.url = self.store.unwrap_or(config.store.url);
+        config
+    }
+}
+
+fn begin_logging(log: &LogConfig) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.filter)
+        .map_err(|error| Failure::Usage(format!("`log.filter` cannot be read: {error}")))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Only a program that logs already, such as a test, refuses; it then keeps what it has.
+    let _ = if log.json { lines.json().try_init() } else { lines.with_ansi(false).try_init() };
+    Ok(())
+}

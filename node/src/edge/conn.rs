@@ -1,0 +1,389 @@
+//! One connection: hello, identify or resume, requests, heartbeats, goodbye.
+//!
+//! One task per connection reads, keeps its times and writes what could not be written at once. It
+//! owns no buffer while the client is silent.
+//!
+//! # Failure
+//!
+//! Whatever a client does wrong ends its own connection with a documented code, and nothing else.
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hubbub_actors::{Connection, Hub, session::SessionHandle};
+use hubbub_protocol::{
+    error::{CloseCode, ErrorCode, Refusal},
+    frame::{Format, Frame},
+    limits::IDENTIFY_WITHIN_MS,
+    op::{Op, Request},
+    push::{Limits, Push},
+    time::Timestamp,
+};
+use serde_json::json;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    reader::{Incoming, Reader},
+    socket::Socket,
+};
+use crate::auth::{Auth, Verified, VerifyError, token::TokenRefused};
+
+/// How long a client whose token has expired may take to bring a new one.
+const REAUTH_WITHIN_MS: i64 = 60_000;
+/// Requests of one connection that may come at once, and how many a second are earned.
+const BURST: f64 = 200.0;
+const PER_SECOND: f64 = 50.0;
+/// Bytes read at once, on the stack of the call that reads.
+const READ_BYTES: usize = 16 * 1024;
+/// How long the last frames may take to leave when a connection is closed.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
+
+/// How connections are treated.
+#[derive(Debug, Clone)]
+pub struct EdgeConfig {
+    /// The node's name, told in `hello`.
+    pub node: String,
+    /// Milliseconds between two heartbeats of a client.
+    pub heartbeat_ms: u64,
+    /// Origins of pages that may connect, beside our own.
+    pub origins: Vec<String>,
+    /// Whether clients are limited in how much they ask.
+    pub rate_limits: bool,
+}
+
+/// What every connection of this node shares.
+#[derive(Debug)]
+pub struct Edge {
+    /// The actors.
+    pub hub: Hub,
+    /// Who somebody is.
+    pub auth: Auth,
+    /// How connections are treated.
+    pub config: EdgeConfig,
+    /// The tasks of all connections.
+    pub connections: TaskTracker,
+}
+
+/// A session on this connection.
+#[derive(Debug)]
+struct Stay {
+    handle: SessionHandle,
+    verified: Verified,
+}
+
+struct Conn {
+    edge: Arc<Edge>,
+    socket: Arc<Socket>,
+    connection: Arc<dyn Connection>,
+    stay: Option<Stay>,
+    opened: Instant,
+    heard: Instant,
+    allowance: f64,
+    earned_at: Instant,
+}
+
+/// Serves one connection until it ends. `early` are bytes that came with the upgrade.
+pub async fn serve(edge: Arc<Edge>, stream: TcpStream, early: Bytes, format: Format) {
+    // Without this a small frame waits for the acknowledgement of the one before.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let socket = Socket::new(stream, format);
+    let connection: Arc<dyn Connection> = socket.clone();
+    let now = Instant::now();
+    let mut conn = Conn {
+        edge,
+        socket,
+        connection,
+        stay: None,
+        opened: now,
+        heard: now,
+        allowance: BURST,
+        earned_at: now,
+    };
+    conn.hello();
+    let code = conn.run(early).await;
+    conn.goodbye(code).await;
+}
+
+impl Conn {
+    fn hello(&self) {
+        let config = &self.edge.config;
+        self.socket.answer(&Frame::of(&Push::Hello {
+            protocol: 1,
+            node: config.node.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: self.edge.hub.now(),
+            heartbeat_ms: config.heartbeat_ms,
+            limits: Limits::default(),
+        }));
+    }
+
+    /// Runs until the connection ends; returns the code to close it with, if it is to be closed.
+    async fn run(&mut self, early: Bytes) -> Option<CloseCode> {
+        let mut reader = Reader::default();
+        if let Err(code) = self.take(&mut reader, &early).await {
+            return code;
+        }
+        let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
+        loop {
+            if let Some(code) = self.socket.ended() {
+                return code;
+            }
+            let more = self.socket.has_more();
+            tokio::select! {
+                ready = self.socket.stream().readable() => {
+                    if ready.is_err() {
+                        return None;
+                    }
+                    if let Err(code) = self.read(&mut reader).await {
+                        return code;
+                    }
+                }
+                ready = self.socket.stream().writable(), if more => {
+                    if ready.and_then(|()| self.socket.flush()).is_err() {
+                        return None;
+                    }
+                }
+                () = self.socket.woken() => {}
+                () = &mut timer => {
+                    if let Some(code) = self.late() {
+                        return Some(code);
+                    }
+                    timer.as_mut().reset(self.deadline());
+                }
+            }
+        }
+    }
+
+    /// Reads what has come.
+    async fn read(&mut self, reader: &mut Reader) -> Result<(), Option<CloseCode>> {
+        let mut messages = Vec::new();
+        match fill(&self.socket, reader, &mut messages) {
+            Ok(true) => {}
+            Ok(false) => return Err(None),
+            Err(code) => {
+                // What came whole before the broken frame still counts.
+                self.handle_all(messages).await?;
+                return Err(Some(code));
+            }
+        }
+        self.handle_all(messages).await
+    }
+
+    async fn take(&mut self, reader: &mut Reader, bytes: &[u8]) -> Result<(), Option<CloseCode>> {
+        let mut messages = Vec::new();
+        let fed = reader.feed(bytes, &mut messages);
+        self.handle_all(messages).await?;
+        fed.map_err(Some)
+    }
+
+    async fn handle_all(&mut self, messages: Vec<Incoming>) -> Result<(), Option<CloseCode>> {
+        if !messages.is_empty() {
+            self.heard = Instant::now();
+        }
+        for message in messages {
+            match (message, self.socket.format()) {
+                (Incoming::Text(payload), Format::Json) | (Incoming::Binary(payload), Format::MessagePack) => {
+                    self.message(&payload).await.map_err(Some)?;
+                }
+                (Incoming::Text(_) | Incoming::Binary(_), _) => return Err(Some(CloseCode::BadFrame)),
+                (Incoming::Ping(payload), _) => self.socket.raw(pong(&payload)),
+                (Incoming::Pong, _) => {}
+                (Incoming::Close, _) => return Err(Some(CloseCode::Normal)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, payload: &[u8]) -> Result<(), CloseCode> {
+        let request = Request::decode(payload, self.socket.format()).map_err(|_| CloseCode::BadFrame)?;
+        let Request { id, op } = request;
+        if self.stay.is_none() && !matches!(op, Ok(Op::Identify { .. } | Op::Resume { .. })) {
+            // An identify with a broken field is answered; anything else comes too early.
+            let early = !op.as_ref().is_err_and(|_| is_first_word(payload, self.socket.format()));
+            if early {
+                return Err(CloseCode::NotIdentified);
+            }
+        }
+        if !self.socket.begin_request() {
+            let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests await their answer").after_ms(100);
+            self.socket.answer(&Frame::refused(id, &refusal));
+            return Ok(());
+        }
+        match op {
+            Err(refusal) => self.refuse(id, &refusal),
+            Ok(Op::Heartbeat) => self.connection.reply(Frame::ok(id, &json!({"time": self.edge.hub.now()}))),
+            Ok(_) if !self.allow() => {
+                let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests").after_ms(1_000);
+                self.refuse(id, &refusal);
+            }
+            Ok(Op::Reauth { token }) => self.reauth(id, &token).await,
+            Ok(Op::Identify { .. } | Op::Resume { .. }) if self.stay.is_some() => {
+                self.refuse(id, &Refusal::field("op", "the session has begun already"));
+            }
+            Ok(Op::Identify { token, device, intents }) => {
+                let verified = self.verify(&token).await?;
+                let sessions = self.edge.hub.sessions();
+                let begun = sessions.identify(self.connection.clone(), id, verified.caller, device, intents);
+                self.stay = Some(Stay { handle: begun.await?, verified });
+            }
+            Ok(Op::Resume { token, session, cursors }) => {
+                let verified = self.verify(&token).await?;
+                let sessions = self.edge.hub.sessions();
+                let resumed = sessions.resume(self.connection.clone(), id, verified.caller, &session, cursors);
+                self.stay = Some(Stay { handle: resumed.await?, verified });
+            }
+            Ok(op) => {
+                if let Some(stay) = &self.stay {
+                    stay.handle.request(id, op);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, id: u32, refusal: &Refusal) {
+        self.connection.reply(Frame::refused(id, refusal));
+    }
+
+    async fn verify(&self, token: &str) -> Result<Verified, CloseCode> {
+        self.edge.auth.verify(token).await.map_err(|error| match error {
+            VerifyError::Token(TokenRefused::Expired) => CloseCode::TokenExpired,
+            VerifyError::Token(TokenRefused::Invalid) => CloseCode::TokenRefused,
+            VerifyError::Store(error) => {
+                tracing::warn!(%error, "could not find out whether a session stands");
+                CloseCode::GoingAway
+            }
+        })
+    }
+
+    async fn reauth(&mut self, id: u32, token: &str) {
+        let verified = self.edge.auth.verify(token).await.ok();
+        let stay = self.stay.as_mut();
+        match (verified, stay) {
+            (Some(verified), Some(stay)) if verified.caller == stay.verified.caller => {
+                stay.verified = verified;
+                self.connection.reply(Frame::ok(id, &json!({})));
+            }
+            _ => {
+                let refusal = Refusal::new(ErrorCode::Unauthorized, "the token is not good, or of another session");
+                self.refuse(id, &refusal);
+            }
+        }
+    }
+
+    /// Takes one request from the connection's allowance.
+    fn allow(&mut self) -> bool {
+        if !self.edge.config.rate_limits {
+            return true;
+        }
+        let passed = self.earned_at.elapsed().as_secs_f64();
+        self.earned_at = Instant::now();
+        self.allowance = passed.mul_add(PER_SECOND, self.allowance).min(BURST);
+        let allowed = self.allowance >= 1.0;
+        if allowed {
+            self.allowance -= 1.0;
+        }
+        allowed
+    }
+
+    fn silence(&self) -> Duration {
+        Duration::from_millis(self.edge.config.heartbeat_ms * 3 / 2)
+    }
+
+    fn token_left(&self, now: Timestamp) -> Option<Duration> {
+        let stay = self.stay.as_ref()?;
+        let until = stay.verified.expires_at.plus_ms(REAUTH_WITHIN_MS);
+        Some(Duration::from_millis(until.ms_since(now)))
+    }
+
+    /// When to look at the times again, at the latest.
+    fn deadline(&self) -> Instant {
+        let first = if self.stay.is_none() {
+            self.opened + Duration::from_millis(IDENTIFY_WITHIN_MS)
+        } else {
+            self.heard + self.silence()
+        };
+        // A timer that is a little late must not be set to the past again and again.
+        let soonest = Instant::now() + Duration::from_millis(5);
+        let token = self.token_left(self.edge.hub.now()).map(|left| Instant::now() + left);
+        // A session that begins before the first deadline has its own silence counted from then on.
+        let first = if self.stay.is_none() { first.min(self.heard + self.silence()) } else { first };
+        token.map_or(first, |token| first.min(token)).max(soonest)
+    }
+
+    /// The code to close with when a time has run out.
+    fn late(&self) -> Option<CloseCode> {
+        if self.stay.is_none() {
+            let waited = self.opened.elapsed();
+            return (waited >= Duration::from_millis(IDENTIFY_WITHIN_MS)).then_some(CloseCode::NotIdentified);
+        }
+        if self.heard.elapsed() >= self.silence() {
+            return Some(CloseCode::HeartbeatMissed);
+        }
+        if self.token_left(self.edge.hub.now()).is_some_and(|left| left.is_zero()) {
+            return Some(CloseCode::TokenExpired);
+        }
+        self.socket.is_stuck().then_some(CloseCode::TooSlow)
+    }
+
+    async fn goodbye(self, code: Option<CloseCode>) {
+        if let Some(stay) = &self.stay {
+            stay.handle.disconnected(&self.connection);
+        }
+        let Some(code) = code else { return };
+        let rest = async {
+            while self.socket.has_more() {
+                if self.socket.stream().writable().await.and_then(|()| self.socket.flush()).is_err() {
+                    break;
+                }
+            }
+        };
+        // A client that does not read is not waited for.
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, rest).await;
+        self.socket.say_goodbye(code);
+        // Nothing more is to be written; what the client still sends is read away for a moment, for
+        // an answer that is thrown away unread would take our last frames with it.
+        let stream = self.socket.stream();
+        let away = async {
+            let mut bytes = [0; 512];
+            loop {
+                if stream.readable().await.is_err() {
+                    return;
+                }
+                match stream.try_read(&mut bytes) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, away).await;
+    }
+}
+
+/// Reads until the socket has no more; `false` when the client has gone.
+fn fill(socket: &Socket, reader: &mut Reader, messages: &mut Vec<Incoming>) -> Result<bool, CloseCode> {
+    let mut bytes = [0; READ_BYTES];
+    match socket.stream().try_read(&mut bytes) {
+        Ok(0) => Ok(false),
+        Ok(read) => reader.feed(&bytes[..read], messages).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether a request that could not be read in full is an `identify` or `resume` all the same.
+fn is_first_word(payload: &[u8], format: Format) -> bool {
+    let value = format.read(payload).unwrap_or_default();
+    matches!(value.get("op").and_then(|op| op.as_str()), Some("identify" | "resume"))
+}
+
+fn pong(payload: &[u8]) -> Vec<u8> {
+    let mut wire = vec![0x8A, u8::try_from(payload.len()).unwrap_or(0)];
+    wire.extend_from_slice(payload);
+    wire
+}

@@ -1,0 +1,268 @@
+//! A node's life: hold the data directory, open the store, start the actors, listen, drain.
+
+use std::{fs, future::IntoFuture, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
+use hubbub_cluster::SingleNode;
+use hubbub_protocol::{
+    ids::{SessionId, TsidGenerator, UserId},
+    ports::{Clock, Placement},
+    shard::ShardBits,
+};
+use hubbub_storage::{SqliteStore, Store};
+use parking_lot::Mutex;
+use tokio::{
+    net::{TcpListener, TcpSocket, UnixListener},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    auth::{Auth, AuthConfig, SignOut, resume_token::ResumeTokens},
+    cli::failure::Failure,
+    clock::SystemClock,
+    config::NodeConfig,
+    datadir::{DataDir, admin_socket},
+    edge::{
+        conn::{Edge, EdgeConfig},
+        handshake,
+    },
+    health::{self, Readiness},
+    http::{self, limits::Limits},
+    state::{App, AppState, Settings},
+    web,
+};
+
+/// Connections that may wait to be accepted: a reconnect storm's first second.
+const BACKLOG: u32 = 4_096;
+/// How long a stopping node waits for its connections to end.
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// A node whose parts are up, listening or not.
+#[derive(Debug)]
+pub struct Node {
+    /// The parts, as handlers see them.
+    pub app: App,
+    /// The actors.
+    pub hub: Hub,
+    store: SqliteStore,
+    data: DataDir,
+}
+
+/// Closes sockets through the hub, which is started after sign-in is.
+#[derive(Debug, Default)]
+struct LateSignOut(Mutex<Option<Hub>>);
+
+impl SignOut for LateSignOut {
+    fn sign_out(&self, sid: SessionId) {
+        if let Some(hub) = &*self.0.lock() {
+            hub.sessions().sign_out(sid);
+        }
+    }
+}
+
+/// Resume tokens of this installation.
+#[derive(Debug)]
+struct Tokens(ResumeTokens);
+
+impl SessionTokens for Tokens {
+    fn mint(&self, session: u64, user: UserId) -> String {
+        self.0.seal(session, user)
+    }
+
+    fn open(&self, token: &str) -> Option<(u64, UserId)> {
+        self.0.unseal(token)
+    }
+}
+
+impl Node {
+    /// Brings up the parts of the node whose data is in `data`.
+    ///
+    /// # Errors
+    /// A sentence with the remedy.
+    pub async fn open(data: DataDir, config: &NodeConfig) -> Result<Self, Failure> {
+        let store = SqliteStore::open(&data.store()).await?;
+        let shared: Arc<dyn Store> = Arc::new(store.clone());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids = Arc::new(TsidGenerator::new(1));
+        let placement: Arc<dyn Placement> = Arc::new(SingleNode::new(ShardBits::new(config.store.shard_bits)));
+        let sign_out = Arc::new(LateSignOut::default());
+        let auth_config = AuthConfig {
+            access_ttl: Duration::from_secs(config.auth.access_ttl_s),
+            refresh_ttl: Duration::from_secs(config.auth.refresh_ttl_days * 24 * 3_600),
+            registration: config.auth.registration,
+            cookies_secure: config.auth.cookies_secure,
+            ..AuthConfig::default()
+        };
+        let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
+        let tokens = Arc::new(Tokens(ResumeTokens::open(&*shared).await?));
+        let ports = Ports { clock: clock.clone(), placement: placement.clone(), tokens, ids: ids.clone() };
+        let hub = Hub::start(shared.clone(), ports, HubConfig::default()).await?;
+        *sign_out.0.lock() = Some(hub.clone());
+        let settings = Settings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            registration: config.auth.registration,
+            access_ttl_s: config.auth.access_ttl_s,
+            heartbeat_ms: config.edge.heartbeat_ms,
+            rate_limits: config.edge.rate_limits,
+            store: config.store.url.clone(),
+        };
+        let limits = Limits::new(config.edge.rate_limits);
+        let app = Arc::new(AppState {
+            store: shared,
+            clock,
+            ids,
+            placement,
+            auth,
+            limits,
+            settings,
+            hub: hub.clone(),
+        });
+        Ok(Self { app, hub, store, data })
+    }
+
+    /// Ends the actors and closes the store.
+    pub async fn close(self, reconnect_after_ms: u64) {
+        self.hub.drain(reconnect_after_ms).await;
+        self.store.close().await;
+        drop(self.data);
+    }
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// A sentence with the remedy.
+pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
+    config.check()?;
+    if !config.edge.rate_limits {
+        tracing::warn!("rate limits are OFF: anyone may ask as much as they like");
+    }
+    let data = DataDir::hold(data_dir)?;
+    let public = listen(config.listen.public)?;
+    let admin = listen(config.listen.admin)?;
+    let socket = listen_unix(data_dir)?;
+    let address = public.local_addr().map_err(|error| Failure::Failed(error.to_string()))?;
+    let node = Node::open(data, &config).await?;
+    let edge = Arc::new(Edge {
+        hub: node.hub.clone(),
+        auth: node.app.auth.clone(),
+        config: EdgeConfig {
+            node: "n1".to_owned(),
+            heartbeat_ms: config.edge.heartbeat_ms,
+            origins: config.edge.origins.clone(),
+            rate_limits: config.edge.rate_limits,
+        },
+        connections: TaskTracker::new(),
+    });
+    let readiness = Readiness::new(node.hub.clone(), edge.clone());
+    let routes = public_routes(&node.app, &edge, &readiness);
+    let (stop, stopping) = watch::channel(false);
+    let serving = [
+        spawn_http(public, routes, stopping.clone()),
+        spawn_http(admin, health::admin_router(&readiness), stopping.clone()),
+        spawn_unix(socket, http::over_socket(&node.app), stopping),
+    ];
+    announce(&node, address).await?;
+    stopped().await;
+    tracing::info!("stopping: clients are told to come back");
+    readiness.stop();
+    stop.send_replace(true);
+    node.hub.drain(config.edge.reconnect_after_ms).await;
+    edge.connections.close();
+    let ended = async {
+        edge.connections.wait().await;
+        for task in serving {
+            // A listener's task ends with its last request.
+            let _ = task.await;
+        }
+    };
+    if tokio::time::timeout(DRAIN_WITHIN, ended).await.is_err() {
+        tracing::warn!("some connections did not end in {DRAIN_WITHIN:?} and are cut");
+    }
+    let _ = fs::remove_file(admin_socket(data_dir));
+    node.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn public_routes(app: &App, edge: &Arc<Edge>, readiness: &Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/v1/ws", get(handshake::upgrade))
+        .with_state(edge.clone())
+        .merge(health::router(readiness))
+        .merge(web::router())
+        .fallback_service(http::public(app))
+}
+
+async fn announce(node: &Node, address: SocketAddr) -> Result<(), Failure> {
+    if let Some(token) = node.app.auth.setup_token().await? {
+        crate::cli::output::tell(&format!("make the owner account at http://{address}/setup#{token}"));
+    }
+    crate::cli::output::tell(&format!("listening on http://{address}"));
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failure::Conflict(format!("{address} is in use: stop what listens there, or choose another address"))
+        }
+        _ => Failure::Failed(format!("cannot listen on {address}: {error}")),
+    })
+}
+
+fn listen_unix(data_dir: &Path) -> Result<UnixListener, Failure> {
+    let path = admin_socket(data_dir);
+    let failed = |error: std::io::Error| Failure::Failed(format!("cannot listen on {}: {error}", path.display()));
+    // The directory is held, so a socket that is there belongs to a node that is gone.
+    let _ = fs::remove_file(&path);
+    let socket = UnixListener::bind(&path).map_err(failed)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(socket)
+}
+
+fn spawn_http(listener: TcpListener, routes: Router, mut stopping: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let until = async move {
+            // The sender lives as long as the node.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(until).into_future().await {
+            tracing::error!(%error, "a listener failed");
+        }
+    })
+}
+
+fn spawn_unix(listener: UnixListener, routes: Router, mut stopping: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let until = async move {
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(until).into_future().await {
+            tracing::error!(%error, "the operator's socket failed");
+        }
+    })
+}
+
+async fn stopped() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("cannot wait for signals: stop the node with kill -9");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
