@@ -64,9 +64,7 @@ pub const REFRESH_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 const VERIFIED_MAX: u64 = 100_000;
 
 /// Who may make an account.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
     /// Anyone.
@@ -174,25 +172,17 @@ impl Auth {
         let access_ttl = config.access_ttl.min(ACCESS_TTL_MAX);
         let parts = Parts {
             keys: KeyRing::open(Arc::clone(&store), clock.now()).await?,
-            verified: Cache::builder()
-                .max_capacity(VERIFIED_MAX)
-                .time_to_live(access_ttl)
-                .build(),
+            verified: Cache::builder().max_capacity(VERIFIED_MAX).time_to_live(access_ttl).build(),
             standing: Standing::new(Arc::clone(&store), access_ttl),
             refresh: RefreshTokens::new(&refresh_key),
-            config: AuthConfig {
-                access_ttl,
-                ..config
-            },
+            config: AuthConfig { access_ttl, ..config },
             store,
             clock,
             ids,
             passwords,
             sign_out,
         };
-        Ok(Self {
-            parts: Arc::new(parts),
-        })
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// How signing in works here.
@@ -220,8 +210,7 @@ impl Auth {
     /// `unavailable` when a period has just begun and the store does not answer.
     pub async fn jwks(&self) -> Result<JwkSet, Refusal> {
         let keys = self.parts.keys.at(self.now()).await;
-        keys.map(|keys| keys.jwks())
-            .map_err(|error| store_refusal(&error))
+        keys.map(|keys| keys.jwks()).map_err(|error| store_refusal(&error))
     }
 
     /// The set-up token while this installation has no owner.
@@ -240,9 +229,7 @@ impl Auth {
         }
         let keys = parts.keys.at(self.now()).await;
         let keys = keys.map_err(|error| VerifyError::Store(Arc::new(error)))?;
-        let AuthConfig {
-            issuer, audience, ..
-        } = &parts.config;
+        let AuthConfig { issuer, audience, .. } = &parts.config;
         let claims = token::verify(token, &keys, issuer, audience)?;
         parts.verified.insert(digest, claims.clone()).await;
         Ok(claims)
@@ -261,17 +248,11 @@ impl Auth {
         if owner.map_err(VerifyError::Store)? != Some(claims.sub) {
             return Err(TokenRefused::Invalid.into());
         }
-        Ok(Verified {
-            caller: claims.caller(),
-            expires_at: claims.expires_at(),
-        })
+        Ok(Verified { caller: claims.caller(), expires_at: claims.expires_at() })
     }
 }
 
 /// The one answer to a sign-in that failed, whatever was wrong.
 fn unauthorized() -> Refusal {
-    Refusal::new(
-        ErrorCode::Unauthorized,
-        "name or password is wrong, or the session is over",
-    )
+    Refusal::new(ErrorCode::Unauthorized, "name or password is wrong, or the session is over")
 }

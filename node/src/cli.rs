@@ -60,11 +60,13 @@ impl Cli {
             Command::Serve(options) => options.run(&self.data_dir, config).await,
             Command::User(command) => {
                 let link = Linked::to(&self.data_dir, &config).await?;
-                link.end(command.run(&link.link).await).await
+                let done = command.run(&link.link).await;
+                link.end(done).await
             }
             Command::Token(command) => {
                 let link = Linked::to(&self.data_dir, &config).await?;
-                link.end(command.run(&link.link).await).await
+                let done = command.run(&link.link).await;
+                link.end(done).await
             }
         }
     }

@@ -178,7 +178,11 @@ fn sentence(error: &figment::Error) -> String {
 }
 
 fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().copied().min_by_key(|name| distance(wrong, name)).filter(|name| distance(wrong, name) <= name.len() / 2)
+    known
+        .iter()
+        .copied()
+        .min_by_key(|name| distance(wrong, name))
+        .filter(|name| distance(wrong, name) <= name.len() / 2)
 }
 
 /// Letters to change, add or leave out to come from one word to the other.

@@ -45,10 +45,7 @@ struct Security;
 
 impl Modify for Security {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let cookie = ApiKeyValue::with_description(
             cookies::ACCESS_COOKIE,
             "Set by signing in with the header X-CSRF; requests that change something carry it too.",
@@ -95,10 +92,7 @@ fn assembled(app: &App) -> Router<App> {
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))
         .layer(Extension(published::Description::of(&api)))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(app),
-            guard::around,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), guard::around))
 }
 
 /// The router of the public listener. Whoever serves it gives each connection's address along

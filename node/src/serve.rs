@@ -1,6 +1,8 @@
 //! A node's life: hold the data directory, open the store, start the actors, listen, drain.
 
-use std::{fs, future::IntoFuture, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, future::IntoFuture, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
+};
 
 use axum::{Router, routing::get};
 use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
@@ -110,16 +112,8 @@ impl Node {
             store: config.store.url.clone(),
         };
         let limits = Limits::new(config.edge.rate_limits);
-        let app = Arc::new(AppState {
-            store: shared,
-            clock,
-            ids,
-            placement,
-            auth,
-            limits,
-            settings,
-            hub: hub.clone(),
-        });
+        let app =
+            Arc::new(AppState { store: shared, clock, ids, placement, auth, limits, settings, hub: hub.clone() });
         Ok(Self { app, hub, store, data })
     }
 
@@ -230,7 +224,11 @@ fn listen_unix(data_dir: &Path) -> Result<UnixListener, Failure> {
     Ok(socket)
 }
 
-fn spawn_http(listener: TcpListener, routes: Router, mut stopping: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+fn spawn_http(
+    listener: TcpListener,
+    routes: Router,
+    mut stopping: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let until = async move {
@@ -243,7 +241,11 @@ fn spawn_http(listener: TcpListener, routes: Router, mut stopping: watch::Receiv
     })
 }
 
-fn spawn_unix(listener: UnixListener, routes: Router, mut stopping: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+fn spawn_unix(
+    listener: UnixListener,
+    routes: Router,
+    mut stopping: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let until = async move {
             let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -255,8 +257,7 @@ fn spawn_unix(listener: UnixListener, routes: Router, mut stopping: watch::Recei
 }
 
 async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("cannot wait for signals: stop the node with kill -9");
         return std::future::pending().await;

@@ -147,18 +147,9 @@ impl World {
 
     /// A node with this mode of registration, and with or without rate limits.
     pub(crate) async fn with(registration: Registration, rate_limits: bool) -> Self {
-        let config = AuthConfig {
-            registration,
-            ..AuthConfig::default()
-        };
+        let config = AuthConfig { registration, ..AuthConfig::default() };
         let clock = StandingClock(AtomicI64::new(1_800_000_000_000));
-        Self::over(
-            Arc::new(MemStore::new()),
-            Arc::new(clock),
-            config,
-            rate_limits,
-        )
-        .await
+        Self::over(Arc::new(MemStore::new()), Arc::new(clock), config, rate_limits).await
     }
 
     /// The same node after a restart.
@@ -167,12 +158,7 @@ impl World {
         Self::over(store, clock, self.app.auth.config().clone(), true).await
     }
 
-    async fn over(
-        store: Arc<MemStore>,
-        clock: Arc<StandingClock>,
-        config: AuthConfig,
-        rate_limits: bool,
-    ) -> Self {
+    async fn over(store: Arc<MemStore>, clock: Arc<StandingClock>, config: AuthConfig, rate_limits: bool) -> Self {
         let ids = Arc::new(TsidGenerator::new(1));
         let signed_out = Arc::new(SignedOut::default());
         let settings = Settings {
@@ -183,13 +169,7 @@ impl World {
             rate_limits,
             store: "memory".to_owned(),
         };
-        let auth = Auth::open(
-            store.clone(),
-            clock.clone(),
-            ids.clone(),
-            config,
-            signed_out.clone(),
-        );
+        let auth = Auth::open(store.clone(), clock.clone(), ids.clone(), config, signed_out.clone());
         let app = Arc::new(AppState {
             auth: auth.await.expect("a store in memory opens"),
             store: store.clone(),
@@ -199,13 +179,7 @@ impl World {
             limits: Limits::new(rate_limits),
             settings,
         });
-        Self {
-            router: http::public(&app),
-            app,
-            store,
-            clock,
-            signed_out,
-        }
+        Self { router: http::public(&app), app, store, clock, signed_out }
     }
 
     /// Begins a request.
@@ -213,11 +187,7 @@ impl World {
         let request = Request::builder().method(method).uri(path);
         let address: SocketAddr = "192.0.2.1:9".parse().expect("an address");
         let request = request.body(Body::empty()).expect("a request");
-        Asking {
-            world: self,
-            request,
-        }
-        .from(address)
+        Asking { world: self, request }.from(address)
     }
 
     /// Registers someone; gives what signing in answers.
@@ -300,10 +270,6 @@ impl Asking<'_> {
         } else {
             serde_json::from_slice(&bytes).expect("every answer is JSON")
         };
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        }
+        Answer { status: head.status, headers: head.headers, body }
     }
 }

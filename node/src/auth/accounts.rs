@@ -34,10 +34,7 @@ pub struct NewAccount {
 
 impl std::fmt::Debug for NewAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewAccount")
-            .field("name", &self.name)
-            .field("owner", &self.owner)
-            .finish_non_exhaustive()
+        f.debug_struct("NewAccount").field("name", &self.name).field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
@@ -110,10 +107,8 @@ impl Auth {
         invite: Option<&str>,
     ) -> Result<(User, Option<Invite>), Refusal> {
         let closed = |field: Option<&str>| {
-            let mut refusal = Refusal::new(
-                ErrorCode::RegistrationClosed,
-                "accounts are made by invite or by an operator here",
-            );
+            let mut refusal =
+                Refusal::new(ErrorCode::RegistrationClosed, "accounts are made by invite or by an operator here");
             refusal.field = field.map(str::to_owned);
             refusal
         };
@@ -137,10 +132,7 @@ impl Auth {
             }
             None => None,
         };
-        let user = self.create(NewAccount {
-            owner: false,
-            ..account
-        });
+        let user = self.create(NewAccount { owner: false, ..account });
         Ok((user.await?, used))
     }
 
@@ -155,8 +147,7 @@ impl Auth {
             None => None,
         };
         let fits = self.parts.passwords.verify(password, hash).await?;
-        user.filter(|user| fits && !user.disabled)
-            .ok_or_else(unauthorized)
+        user.filter(|user| fits && !user.disabled).ok_or_else(unauthorized)
     }
 
     /// Makes the owner of a new installation.
@@ -170,10 +161,7 @@ impl Auth {
             let message = "the set-up token is wrong or was used";
             return Err(Refusal::new(ErrorCode::Unauthorized, message));
         }
-        let made = self.create(NewAccount {
-            owner: true,
-            ..account
-        });
+        let made = self.create(NewAccount { owner: true, ..account });
         match made.await {
             Ok(user) => Ok(user),
             Err(refusal) => {
@@ -187,12 +175,7 @@ impl Auth {
     ///
     /// # Errors
     /// `bad_request` with the field; `forbidden` for a wrong `current_password`.
-    pub async fn update(
-        &self,
-        user: UserId,
-        sid: SessionId,
-        change: rest::UpdateMe,
-    ) -> Result<User, Refusal> {
+    pub async fn update(&self, user: UserId, sid: SessionId, change: rest::UpdateMe) -> Result<User, Refusal> {
         let there = self.store().user(user).await.map_err(lost)?;
         let mut user = there.ok_or_else(unauthorized)?;
         if let Some(display) = &change.display {
@@ -219,16 +202,10 @@ impl Auth {
         Ok(user)
     }
 
-    async fn rehash(
-        &self,
-        user: &User,
-        password: &str,
-        current: Option<&str>,
-    ) -> Result<String, Refusal> {
+    async fn rehash(&self, user: &User, password: &str, current: Option<&str>) -> Result<String, Refusal> {
         check_password(password)?;
-        let current = current.ok_or_else(|| {
-            Refusal::field("current_password", "a new password needs the one so far")
-        })?;
+        let current =
+            current.ok_or_else(|| Refusal::field("current_password", "a new password needs the one so far"))?;
         let hash = self.store().password_hash(user.id).await.map_err(lost)?;
         if !self.parts.passwords.verify(current, hash).await? {
             let mut refusal = Refusal::new(ErrorCode::Forbidden, "the password so far is another");

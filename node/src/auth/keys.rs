@@ -23,9 +23,8 @@ use parking_lot::RwLock;
 /// How long a key signs, in milliseconds: 30 days, far above the 15 minutes a token lives.
 const PERIOD_MS: i64 = 30 * 24 * 3_600 * 1_000;
 /// DER of a PKCS #8 Ed25519 private key (RFC 8410), up to its 32 bytes of seed.
-const PKCS8_HEAD: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8_HEAD: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// One key pair.
 pub struct SigningKey {
@@ -40,9 +39,7 @@ pub struct SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -61,12 +58,7 @@ impl SigningKey {
         jwk.common.key_algorithm = Some(KeyAlgorithm::EdDSA);
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let verifies = DecodingKey::from_jwk(&jwk)?;
-        Ok(Self {
-            kid,
-            signs,
-            verifies,
-            jwk,
-        })
+        Ok(Self { kid, signs, verifies, jwk })
     }
 }
 
@@ -94,9 +86,7 @@ impl Keys {
     /// The public halves, as `/v1/.well-known/jwks.json` shows them.
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
-        JwkSet {
-            keys: self.keys.iter().map(|key| key.jwk.clone()).collect(),
-        }
+        JwkSet { keys: self.keys.iter().map(|key| key.jwk.clone()).collect() }
     }
 }
 
@@ -105,10 +95,7 @@ impl Keys {
     /// Keys of the seeds given.
     pub(super) fn of_seeds(seeds: [u8; 3]) -> Self {
         let key = |seed| SigningKey::from_seed(&[seed; 32]).expect("a seed of 32 bytes");
-        Self {
-            period: 0,
-            keys: seeds.map(key),
-        }
+        Self { period: 0, keys: seeds.map(key) }
     }
 }
 
@@ -121,25 +108,14 @@ pub struct KeyRing {
 
 async fn key(store: &dyn Store, period: i64) -> Result<SigningKey, StoreError> {
     let fresh: [u8; 32] = rand::random();
-    let seed = store
-        .secret_or(&format!("jwt-key-{period}"), &fresh)
-        .await?;
-    SigningKey::from_seed(&seed).map_err(|source| StoreError::Read {
-        what: "a signing key",
-        source: source.into(),
-    })
+    let seed = store.secret_or(&format!("jwt-key-{period}"), &fresh).await?;
+    SigningKey::from_seed(&seed).map_err(|source| StoreError::Read { what: "a signing key", source: source.into() })
 }
 
 async fn load(store: &dyn Store, period: i64) -> Result<Keys, StoreError> {
-    let keys = [
-        key(store, period - 1).await?,
-        key(store, period).await?,
-        key(store, period + 1).await?,
-    ];
+    let keys = [key(store, period - 1).await?, key(store, period).await?, key(store, period + 1).await?];
     // Nothing that the key before those signed can be valid still.
-    store
-        .forget_secret(&format!("jwt-key-{}", period - 2))
-        .await?;
+    store.forget_secret(&format!("jwt-key-{}", period - 2)).await?;
     Ok(Keys { period, keys })
 }
 
@@ -150,10 +126,7 @@ impl KeyRing {
     /// [`StoreError::Read`] and [`StoreError::Write`].
     pub async fn open(store: Arc<dyn Store>, now: Timestamp) -> Result<Self, StoreError> {
         let keys = load(&*store, now.0.div_euclid(PERIOD_MS)).await?;
-        Ok(Self {
-            store,
-            loaded: RwLock::new(Arc::new(keys)),
-        })
+        Ok(Self { store, loaded: RwLock::new(Arc::new(keys)) })
     }
 
     /// The keys in force at `now`.

@@ -36,9 +36,7 @@ pub struct Passwords {
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passwords")
-            .field("cores", &self.cores)
-            .finish_non_exhaustive()
+        f.debug_struct("Passwords").field("cores", &self.cores).finish_non_exhaustive()
     }
 }
 
@@ -51,15 +49,12 @@ fn argon2() -> Argon2<'static> {
 fn hash_now(password: &str) -> Result<String, Refusal> {
     let failed = |_| Refusal::new(ErrorCode::Internal, "the password could not be hashed");
     let salt: [u8; 16] = rand::random();
-    let hash: PasswordHash = argon2()
-        .hash_password_with_salt(password.as_bytes(), &salt)
-        .map_err(failed)?;
+    let hash: PasswordHash = argon2().hash_password_with_salt(password.as_bytes(), &salt).map_err(failed)?;
     Ok(hash.to_string())
 }
 
 fn verify_now(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
+    PasswordHash::new(hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 impl Passwords {
@@ -76,20 +71,10 @@ impl Passwords {
         })
     }
 
-    async fn on_a_core<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let busy = || {
-            Refusal::new(ErrorCode::Busy, "too many people sign in at once").after_ms(BUSY_RETRY_MS)
-        };
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| busy())?;
-        let core = Arc::clone(&self.cores)
-            .acquire_owned()
-            .await
-            .map_err(|_| busy())?;
+    async fn on_a_core<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+        let busy = || Refusal::new(ErrorCode::Busy, "too many people sign in at once").after_ms(BUSY_RETRY_MS);
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| busy())?;
         // The permits travel with the work: it goes on when its caller has gone.
         let work = move || {
             let done = work();
@@ -135,10 +120,7 @@ mod tests {
     async fn only_the_right_password_fits_its_hash() {
         let passwords = Passwords::new().expect("argon2 works");
         let hash = passwords.hash("correct horse").await.expect("not busy");
-        assert!(
-            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{hash}"
-        );
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let fits = |password: &'static str, hash: Option<String>| {
             let passwords = passwords.clone();
             async move { passwords.verify(password, hash).await.expect("not busy") }

@@ -38,9 +38,7 @@ pub struct RefreshToken {
 
 impl fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshToken")
-            .field("sid", &self.sid)
-            .finish_non_exhaustive()
+        f.debug_struct("RefreshToken").field("sid", &self.sid).finish_non_exhaustive()
     }
 }
 
@@ -48,10 +46,7 @@ impl RefreshToken {
     /// The first of a session.
     #[must_use]
     pub fn first(sid: SessionId) -> Self {
-        Self {
-            sid,
-            secret: rand::random(),
-        }
+        Self { sid, secret: rand::random() }
     }
 
     /// What the store keeps of it.
@@ -91,10 +86,7 @@ impl RefreshTokens {
     /// The successor of `token`: always the same.
     #[must_use]
     pub fn next(&self, token: &RefreshToken) -> RefreshToken {
-        RefreshToken {
-            sid: token.sid,
-            secret: self.mac(b"next", token).finalize().into_bytes().into(),
-        }
+        RefreshToken { sid: token.sid, secret: self.mac(b"next", token).finalize().into_bytes().into() }
     }
 
     /// The `jti` of the access token that goes with `token`: always the same.
@@ -121,10 +113,7 @@ impl RefreshTokens {
             return None;
         }
         let (secret, tag) = bytes.split_first_chunk()?;
-        let token = RefreshToken {
-            sid: sid.parse().ok()?,
-            secret: *secret,
-        };
+        let token = RefreshToken { sid: sid.parse().ok()?, secret: *secret };
         self.mac(b"tag", &token).verify_truncated_left(tag).ok()?;
         Some(token)
     }
@@ -153,9 +142,7 @@ pub fn judge(session: &Session, hash: &[u8; 32], now: Timestamp) -> Verdict {
         return Verdict::Rotate;
     }
     match session.previous {
-        Some((previous, used)) if previous == *hash && now.ms_since(used) <= REPEAT_MS => {
-            Verdict::Repeat(used)
-        }
+        Some((previous, used)) if previous == *hash && now.ms_since(used) <= REPEAT_MS => Verdict::Repeat(used),
         _ => Verdict::Reused,
     }
 }
@@ -236,30 +223,21 @@ mod tests {
         let first = RefreshToken::first(SessionId::from_raw(9));
         let second = tokens.next(&first);
         let session = rotated(rotated(session(&first), &first, &tokens), &second, &tokens);
-        assert_eq!(
-            judge(&session, &first.hash(), Timestamp(101)),
-            Verdict::Reused
-        );
+        assert_eq!(judge(&session, &first.hash(), Timestamp(101)), Verdict::Reused);
     }
 
     #[test]
     fn an_ended_or_expired_session_says_no() {
         let first = RefreshToken::first(SessionId::from_raw(9));
         let mut session = session(&first);
-        assert_eq!(
-            judge(&session, &first.hash(), Timestamp(1_000_000)),
-            Verdict::Over
-        );
+        assert_eq!(judge(&session, &first.hash(), Timestamp(1_000_000)), Verdict::Over);
         session.ended_at = Some(Timestamp(1));
         assert_eq!(judge(&session, &first.hash(), Timestamp(5)), Verdict::Over);
     }
 
     #[test]
     fn debug_output_keeps_the_secret_to_itself() {
-        let token = RefreshToken {
-            sid: SessionId::from_raw(9),
-            secret: [0xAB; 32],
-        };
+        let token = RefreshToken { sid: SessionId::from_raw(9), secret: [0xAB; 32] };
         assert!(!format!("{token:?}").contains("171"), "{token:?}");
     }
 }

@@ -97,9 +97,7 @@ impl Auth {
 
     async fn enabled(&self, id: UserId) -> Result<User, Refusal> {
         let user = self.store().user(id).await;
-        user.map_err(|error| store_refusal(&error))?
-            .filter(|user| !user.disabled)
-            .ok_or_else(unauthorized)
+        user.map_err(|error| store_refusal(&error))?.filter(|user| !user.disabled).ok_or_else(unauthorized)
     }
 
     /// Replaces a refresh token by its successor.
@@ -147,11 +145,7 @@ impl Auth {
     /// than half of its life is over, as with lives of seconds in tests.
     fn repeat_issued(&self, used: Timestamp, now: Timestamp) -> Timestamp {
         let half_ms = self.parts.config.access_ttl.as_millis() / 2;
-        if u128::from(now.ms_since(used)) <= half_ms {
-            used
-        } else {
-            now
-        }
+        if u128::from(now.ms_since(used)) <= half_ms { used } else { now }
     }
 
     /// Ends a session: its tokens are refused and its sockets closed once this returns.

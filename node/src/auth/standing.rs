@@ -61,10 +61,7 @@ impl Standing {
     pub fn new(store: Arc<dyn Store>, access_ttl: Duration) -> Self {
         Self {
             store,
-            known: Cache::builder()
-                .max_capacity(KNOWN_MAX)
-                .time_to_live(KNOWN_FOR)
-                .build(),
+            known: Cache::builder().max_capacity(KNOWN_MAX).time_to_live(KNOWN_FOR).build(),
             ended: Mutex::default(),
             token_ms: i64::try_from(access_ttl.as_millis()).unwrap_or(i64::MAX / 4),
         }

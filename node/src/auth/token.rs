@@ -49,10 +49,7 @@ impl Claims {
     /// Who asks.
     #[must_use]
     pub const fn caller(&self) -> Caller {
-        Caller {
-            user: self.sub,
-            sid: self.sid,
-        }
+        Caller { user: self.sub, sid: self.sid }
     }
 
     /// When the token ends.
@@ -102,12 +99,7 @@ fn plain(header: &Header) -> bool {
 ///
 /// # Errors
 /// [`TokenRefused::Invalid`].
-pub fn verify(
-    token: &str,
-    keys: &Keys,
-    issuer: &str,
-    audience: &str,
-) -> Result<Claims, TokenRefused> {
+pub fn verify(token: &str, keys: &Keys, issuer: &str, audience: &str) -> Result<Claims, TokenRefused> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenRefused::Invalid);
     }
@@ -122,9 +114,7 @@ pub fn verify(
     rules.set_audience(&[audience]);
     rules.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
     rules.validate_exp = false;
-    decode::<Claims>(token, &key.verifies, &rules)
-        .map(|token| token.claims)
-        .map_err(|_| TokenRefused::Invalid)
+    decode::<Claims>(token, &key.verifies, &rules).map(|token| token.claims).map_err(|_| TokenRefused::Invalid)
 }
 
 /// Checks the times of verified claims.
@@ -220,10 +210,7 @@ mod tests {
         let x = jwks["keys"][1]["x"].as_str().expect("a public key");
         let raw = URL_SAFE_NO_PAD.decode(x).expect("base64");
         for secret in [raw.as_slice(), x.as_bytes()] {
-            let forged = Header {
-                alg: Algorithm::HS256,
-                ..header()
-            };
+            let forged = Header { alg: Algorithm::HS256, ..header() };
             let key = EncodingKey::from_secret(secret);
             let token = encode(&forged, &claims(), &key).expect("HMAC takes any key");
             assert_eq!(check(&token), Err(TokenRefused::Invalid));
@@ -240,16 +227,8 @@ mod tests {
         named.kid = ours;
         let token = sign(&claims(), &named).expect("the key works");
         assert_eq!(check(&token), Err(TokenRefused::Invalid));
-        for kid in [
-            None,
-            Some("../../etc/passwd"),
-            Some("' OR 1=1 --"),
-            Some(""),
-        ] {
-            let header = Header {
-                kid: kid.map(str::to_owned),
-                ..header()
-            };
+        for kid in [None, Some("../../etc/passwd"), Some("' OR 1=1 --"), Some("")] {
+            let header = Header { kid: kid.map(str::to_owned), ..header() };
             let token = signed(&header, &plain_claims());
             assert_eq!(check(&token), Err(TokenRefused::Invalid), "{kid:?}");
         }
@@ -260,26 +239,11 @@ mod tests {
         let elsewhere = Some("https://example.org/keys".to_owned());
         let jwk = serde_json::to_value(keys().jwks()).expect("plain data")["keys"][1].clone();
         let headers = [
-            Header {
-                jku: elsewhere.clone(),
-                ..header()
-            },
-            Header {
-                x5u: elsewhere,
-                ..header()
-            },
-            Header {
-                jwk: serde_json::from_value(jwk).expect("a key"),
-                ..header()
-            },
-            Header {
-                typ: Some("JWT".to_owned()),
-                ..header()
-            },
-            Header {
-                typ: None,
-                ..header()
-            },
+            Header { jku: elsewhere.clone(), ..header() },
+            Header { x5u: elsewhere, ..header() },
+            Header { jwk: serde_json::from_value(jwk).expect("a key"), ..header() },
+            Header { typ: Some("JWT".to_owned()), ..header() },
+            Header { typ: None, ..header() },
         ];
         for header in headers {
             let token = signed(&header, &plain_claims());
@@ -289,11 +253,7 @@ mod tests {
 
     #[test]
     fn a_token_for_another_installation_or_with_a_claim_missing_is_refused() {
-        for (claim, value) in [
-            ("iss", "elsewhere"),
-            ("aud", "elsewhere"),
-            ("sub", "nobody"),
-        ] {
+        for (claim, value) in [("iss", "elsewhere"), ("aud", "elsewhere"), ("sub", "nobody")] {
             let mut claims = plain_claims();
             claims[claim] = json!(value);
             let token = signed(&header(), &claims);

@@ -42,17 +42,13 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 async fn over(stream: UnixStream, request: Request<Body>) -> Result<Response, Failure> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(failed)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(failed)?;
         let (head, body) = response.into_parts();
         let bytes = to_bytes(Body::new(body), ANSWER_BYTES_MAX).await;
-        Ok(Response::from_parts(
-            head,
-            Body::from(bytes.map_err(failed)?),
-        ))
+        Ok(Response::from_parts(head, Body::from(bytes.map_err(failed)?)))
     };
     // The connection has to be driven beside the exchange. What ends it ends the exchange, which
     // then says why.
@@ -76,9 +72,7 @@ impl AdminLink {
             Ok(_) => Ok(Some(Self::Socket(socket.to_owned()))),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                io::ErrorKind::PermissionDenied => {
-                    Err(Failure::Refused(format!("{}: {error}", socket.display())))
-                }
+                io::ErrorKind::PermissionDenied => Err(Failure::Refused(format!("{}: {error}", socket.display()))),
                 _ => Err(Failure::Failed(format!("{}: {error}", socket.display()))),
             },
         }
@@ -98,12 +92,7 @@ impl AdminLink {
         }
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<(StatusCode, Bytes), Failure> {
+    async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<(StatusCode, Bytes), Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -143,11 +132,7 @@ impl AdminLink {
     ///
     /// # Errors
     /// As [`AdminLink::get`].
-    pub async fn post<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, Failure> {
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(failed)?;
         self.call(Method::POST, path, Some(body)).await
     }

@@ -49,10 +49,7 @@ mod tests {
 
     #[test]
     fn columns_stand_below_their_heads() {
-        let rows = [
-            vec!["ada".to_owned(), "owner".to_owned()],
-            vec!["grace hopper".to_owned(), String::new()],
-        ];
+        let rows = [vec!["ada".to_owned(), "owner".to_owned()], vec!["grace hopper".to_owned(), String::new()]];
         let wanted = "NAME          ROLE\nada           owner\ngrace hopper";
         assert_eq!(table(&["NAME", "ROLE"], &rows), wanted);
     }

@@ -30,9 +30,7 @@ impl TokenCommand {
     pub async fn run(self, link: &AdminLink) -> Result<(), Failure> {
         let account = find(link, &self.name).await?;
         let path = format!("/v1/admin/users/{}/token", account.user.id);
-        let body = CreateToken {
-            device: Some(self.device),
-        };
+        let body = CreateToken { device: Some(self.device) };
         let signed: SignedIn = link.post(&path, &body).await?;
         if self.json {
             return output::json(&signed);

@@ -111,10 +111,7 @@ async fn create(options: Create, link: &AdminLink) -> Result<(), Failure> {
     if options.json {
         return output::json(&made);
     }
-    output::line(&format!(
-        "made account {} ({})",
-        made.user.name, made.user.id
-    ));
+    output::line(&format!("made account {} ({})", made.user.name, made.user.id));
     Ok(())
 }
 
@@ -157,13 +154,7 @@ async fn list(options: &List, link: &AdminLink) -> Result<(), Failure> {
         let user = &account.user;
         let made = user.created_at.to_string();
         let text = |text: &str| text.to_owned();
-        vec![
-            text(&user.name),
-            user.id.to_string(),
-            text(state(account)),
-            made,
-            text(&user.display),
-        ]
+        vec![text(&user.name), user.id.to_string(), text(state(account)), made, text(&user.display)]
     };
     let rows: Vec<_> = accounts.iter().map(row).collect();
     let heads = ["NAME", "ID", "STATE", "MADE", "DISPLAY"];

@@ -92,16 +92,8 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, early: Bytes, format: For
     let socket = Socket::new(stream, format);
     let connection: Arc<dyn Connection> = socket.clone();
     let now = Instant::now();
-    let mut conn = Conn {
-        edge,
-        socket,
-        connection,
-        stay: None,
-        opened: now,
-        heard: now,
-        allowance: BURST,
-        earned_at: now,
-    };
+    let mut conn =
+        Conn { edge, socket, connection, stay: None, opened: now, heard: now, allowance: BURST, earned_at: now };
     conn.hello();
     let code = conn.run(early).await;
     conn.goodbye(code).await;
@@ -208,7 +200,8 @@ impl Conn {
             }
         }
         if !self.socket.begin_request() {
-            let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests await their answer").after_ms(100);
+            let refusal =
+                Refusal::new(ErrorCode::RateLimited, "too many requests await their answer").after_ms(100);
             self.socket.answer(&Frame::refused(id, &refusal));
             return Ok(());
         }

@@ -129,7 +129,8 @@ impl Reader {
         if self.frame.capacity() == 0 {
             self.frame.reserve_exact(under.missing);
         }
-        let unmasked = rest[..taken].iter().zip((under.mask_at..).map(|at| mask[at % 4])).map(|(byte, mask)| byte ^ mask);
+        let unmasked =
+            rest[..taken].iter().zip((under.mask_at..).map(|at| mask[at % 4])).map(|(byte, mask)| byte ^ mask);
         self.frame.extend(unmasked);
         under.mask_at = (under.mask_at + taken) % 4;
         under.missing -= taken;
@@ -142,7 +143,9 @@ impl Reader {
             OpCode::Control(Control::Ping) => out.push(Incoming::Ping(payload)),
             OpCode::Control(Control::Pong) => out.push(Incoming::Pong),
             OpCode::Control(Control::Close) => out.push(Incoming::Close),
-            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => return Err(CloseCode::Protocol),
+            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
+                return Err(CloseCode::Protocol);
+            }
             OpCode::Data(data) => {
                 let (text, mut message) = self.message.take().unwrap_or((data == Data::Text, Vec::new()));
                 if message.is_empty() {

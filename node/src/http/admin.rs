@@ -83,10 +83,7 @@ async fn nodes(State(app): State<App>, _: Operator) -> Json<Page<Node>> {
         version: app.settings.version.clone(),
         shards: u32::try_from(owned.count()).unwrap_or(u32::MAX),
     };
-    Json(Page {
-        items: vec![node],
-        next: None,
-    })
+    Json(Page { items: vec![node], next: None })
 }
 
 /// The shards by number.
@@ -104,9 +101,7 @@ async fn shards(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> ApiResult<Json<Page<Shard>>> {
     let limit = query.limit()?;
-    let first = query
-        .after::<u32>()?
-        .map_or(0, |after| after.saturating_add(1));
+    let first = query.after::<u32>()?.map_or(0, |after| after.saturating_add(1));
     let numbers = first..app.placement.shard_bits().count();
     let ids: Vec<ShardId> = numbers.take(limit + 1).map(ShardId).collect();
     let fences = app.store().fences(&ids).await?;
@@ -128,22 +123,14 @@ async fn shards(
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
-async fn place(
-    State(app): State<App>,
-    _: Operator,
-    ApiPath(room): ApiPath<RoomId>,
-) -> ApiResult<Json<Place>> {
-    let there = app.store().room(room).await?.is_some()
-        || app.store().community(room.as_community()).await?.is_some();
+async fn place(State(app): State<App>, _: Operator, ApiPath(room): ApiPath<RoomId>) -> ApiResult<Json<Place>> {
+    let there =
+        app.store().room(room).await?.is_some() || app.store().community(room.as_community()).await?.is_some();
     if !there {
         return Err(Refusal::not_found("room").into());
     }
     let shard = app.placement.shard_bits().shard_of(room);
-    Ok(Json(Place {
-        room,
-        shard,
-        owner: app.placement.owner(shard),
-    }))
+    Ok(Json(Place { room, shard, owner: app.placement.owner(shard) }))
 }
 
 /// How the node that answers runs.

@@ -23,10 +23,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(disable))
-        .routes(routes!(token))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(disable)).routes(routes!(token))
 }
 
 /// An account, as an operator sees it.
@@ -79,10 +76,7 @@ pub struct CreateUser {
 
 impl std::fmt::Debug for CreateUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CreateUser")
-            .field("name", &self.name)
-            .field("owner", &self.owner)
-            .finish_non_exhaustive()
+        f.debug_struct("CreateUser").field("name", &self.name).field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
@@ -138,16 +132,11 @@ async fn list(
         let items = user.iter().map(Account::from).collect();
         return Ok(Json(Page { items, next: None }));
     }
-    let paging = PageQuery {
-        limit: query.limit,
-        cursor: query.cursor,
-    };
+    let paging = PageQuery { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (paging.limit()?, paging.after()?);
     let users = app.store().list_users(after, limit + 1).await?;
     let accounts = users.iter().map(Account::from).collect();
-    Ok(Json(page(accounts, limit, |account: &Account| {
-        account.user.id
-    })))
+    Ok(Json(page(accounts, limit, |account: &Account| account.user.id)))
 }
 
 /// Makes an account, whatever the mode of registration.
@@ -178,11 +167,7 @@ async fn create(
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
-async fn disable(
-    State(app): State<App>,
-    _: Operator,
-    ApiPath(id): ApiPath<UserId>,
-) -> ApiResult<Json<Account>> {
+async fn disable(State(app): State<App>, _: Operator, ApiPath(id): ApiPath<UserId>) -> ApiResult<Json<Account>> {
     let user = app.auth.disable(id).await?;
     Ok(Json((&user).into()))
 }

@@ -47,12 +47,7 @@ fn device(headers: &HeaderMap) -> &str {
 }
 
 /// The answer to a sign-in: to our own page with cookies, and without the refresh token.
-fn signed_in(
-    app: &App,
-    headers: &HeaderMap,
-    status: StatusCode,
-    mut signed: rest::SignedIn,
-) -> Response {
+fn signed_in(app: &App, headers: &HeaderMap, status: StatusCode, mut signed: rest::SignedIn) -> Response {
     let config = app.auth.config();
     let mut given = HeaderMap::new();
     if from_our_page(headers) {
@@ -184,11 +179,7 @@ fn token_of_cookie(headers: &HeaderMap) -> Result<&str, Refusal> {
         (status = 401, description = "`unauthorized`", body = ErrorBody),
     )
 )]
-async fn logout(
-    State(app): State<App>,
-    SignedIn(caller): SignedIn,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
+async fn logout(State(app): State<App>, SignedIn(caller): SignedIn, headers: HeaderMap) -> ApiResult<Response> {
     app.auth.end(caller.sid).await?;
     let mut given = HeaderMap::new();
     if from_our_page(&headers) {
@@ -206,10 +197,7 @@ async fn logout(
         (status = 401, description = "`unauthorized`", body = ErrorBody),
     )
 )]
-async fn sessions(
-    State(app): State<App>,
-    SignedIn(caller): SignedIn,
-) -> ApiResult<Json<Page<rest::Session>>> {
+async fn sessions(State(app): State<App>, SignedIn(caller): SignedIn) -> ApiResult<Json<Page<rest::Session>>> {
     let sessions = app.auth.sessions(caller.user).await?;
     let shown = sessions.into_iter().map(|session| rest::Session {
         current: session.id == caller.sid,
@@ -218,10 +206,7 @@ async fn sessions(
         created_at: session.created_at,
         used_at: session.used_at,
     });
-    Ok(Json(Page {
-        items: shown.collect(),
-        next: None,
-    }))
+    Ok(Json(Page { items: shown.collect(), next: None }))
 }
 
 /// Signs one of one's devices out: its tokens are refused and its sockets closed.

@@ -50,8 +50,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         }
         refusal
     })?;
-    json.end()
-        .map_err(|error| Refusal::new(ErrorCode::BadRequest, error.to_string()))?;
+    json.end().map_err(|error| Refusal::new(ErrorCode::BadRequest, error.to_string()))?;
     Ok(value)
 }
 
@@ -118,14 +117,8 @@ mod tests {
     fn the_field_that_was_wrong_is_named() {
         let login = field::<Login>;
         assert_eq!(login(r#"{"name":"ada"}"#).as_deref(), Some("password"));
-        assert_eq!(
-            login(r#"{"name":7,"password":"x"}"#).as_deref(),
-            Some("name")
-        );
-        assert_eq!(
-            login(r#"{"name":null,"password":"x"}"#).as_deref(),
-            Some("name")
-        );
+        assert_eq!(login(r#"{"name":7,"password":"x"}"#).as_deref(), Some("name"));
+        assert_eq!(login(r#"{"name":null,"password":"x"}"#).as_deref(), Some("name"));
         let unknown = r#"{"name":"a","password":"b","admin":true}"#;
         assert_eq!(login(unknown).as_deref(), Some("admin"));
         let dm = field::<CreateDm>;
@@ -134,16 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_object_names_no_field() {
-        for bad in [
-            "",
-            "{",
-            "[]",
-            "7",
-            "null",
-            "{}}",
-            "\u{0}",
-            r#"{"name":"\ud800"}"#,
-        ] {
+        for bad in ["", "{", "[]", "7", "null", "{}}", "\u{0}", r#"{"name":"\ud800"}"#] {
             let refused = decode::<Login>(bad.as_bytes()).expect_err(bad);
             assert_eq!(refused.code, ErrorCode::BadRequest, "{bad}");
         }

@@ -18,9 +18,7 @@ pub const REFRESH_COOKIE: &str = "hubbub_refresh";
 /// Whether a request comes from our own page.
 #[must_use]
 pub fn from_our_page(headers: &HeaderMap) -> bool {
-    headers
-        .get(CSRF_HEADER)
-        .is_some_and(|value| !value.is_empty())
+    headers.get(CSRF_HEADER).is_some_and(|value| !value.is_empty())
 }
 
 /// The value of the cookie `name`.
@@ -37,8 +35,7 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn set(name: &str, value: &str, path: &str, age_s: u64, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
-    let text =
-        format!("{name}={value}; Path={path}; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}");
+    let text = format!("{name}={value}; Path={path}; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}");
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -60,10 +57,7 @@ mod tests {
     #[test]
     fn a_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
-        headers.append(
-            header::COOKIE,
-            HeaderValue::from_static("a=1; hubbub_access=t.o.k"),
-        );
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1; hubbub_access=t.o.k"));
         headers.append(header::COOKIE, HeaderValue::from_static("hubbub_refresh=r"));
         assert_eq!(cookie(&headers, ACCESS_COOKIE), Some("t.o.k"));
         assert_eq!(cookie(&headers, REFRESH_COOKIE), Some("r"));
@@ -78,10 +72,7 @@ mod tests {
         assert_eq!(cookies.len(), 2);
         for cookie in cookies {
             let text = cookie.to_str().expect("plain text");
-            assert!(
-                text.ends_with("HttpOnly; SameSite=Strict; Secure"),
-                "{text}"
-            );
+            assert!(text.ends_with("HttpOnly; SameSite=Strict; Secure"), "{text}");
             assert!(!format!("{cookie:?}").contains("hubbub"), "not in logs");
         }
     }

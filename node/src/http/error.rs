@@ -44,8 +44,7 @@ impl ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let status = StatusCode::from_u16(refusal.code.status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { refusal, status }
     }
 }
@@ -60,8 +59,7 @@ pub fn store_refusal(error: &StoreError) -> Refusal {
     match error.aftermath() {
         Aftermath::NeedsRepair => Refusal::new(ErrorCode::Internal, "stored data cannot be read"),
         Aftermath::Unchanged | Aftermath::Unknown => {
-            Refusal::new(ErrorCode::Unavailable, "the store does not answer")
-                .after_ms(UNAVAILABLE_RETRY_MS)
+            Refusal::new(ErrorCode::Unavailable, "the store does not answer").after_ms(UNAVAILABLE_RETRY_MS)
         }
     }
 }
@@ -113,10 +111,7 @@ mod tests {
     fn a_taken_name_is_a_conflict_and_a_lost_store_is_temporary() {
         let taken = ApiError::from(StoreError::Taken { what: "the name" });
         assert_eq!(taken.refusal().code, ErrorCode::Conflict);
-        let lost = StoreError::Read {
-            what: "a user",
-            source: "secret detail".into(),
-        };
+        let lost = StoreError::Read { what: "a user", source: "secret detail".into() };
         let lost = ApiError::from(lost);
         assert_eq!(lost.refusal().code, ErrorCode::Unavailable);
         assert!(lost.refusal().retryable);

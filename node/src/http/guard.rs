@@ -69,27 +69,16 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     if let Some(decision) = slot.0.get() {
         decision.write(headers);
     }
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 /// Answers for a handler that panicked; its supervisor-less task is this request alone.
 #[must_use]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the layer gives the panic away"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives the panic away")]
 pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("no text"), "a request panicked");
     ApiError::from(Refusal::new(ErrorCode::Internal, "something broke here")).into_response()
 }

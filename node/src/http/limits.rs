@@ -32,21 +32,12 @@ pub struct Limit {
 }
 
 /// Guesses at one account from one address: 10 at once, then one in 6 s.
-const LOGIN_BY_NAME: Limit = Limit {
-    burst: 10,
-    every_ms: 6_000,
-};
+const LOGIN_BY_NAME: Limit = Limit { burst: 10, every_ms: 6_000 };
 /// Sign-ins, registrations and the like from one address: 60 at once, then one a second; people
 /// behind one router share it.
-const LOGIN_BY_ADDRESS: Limit = Limit {
-    burst: 60,
-    every_ms: 1_000,
-};
+const LOGIN_BY_ADDRESS: Limit = Limit { burst: 60, every_ms: 1_000 };
 /// Requests of one user: 600 at once, then 100 a second.
-const USER: Limit = Limit {
-    burst: 600,
-    every_ms: 10,
-};
+const USER: Limit = Limit { burst: 600, every_ms: 10 };
 
 /// What a bucket said of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +61,8 @@ impl Limit {
         let full = every * i64::from(self.burst);
         let filled = now.max(empty_at).plus_ms(every);
         let over = filled.0 - now.0 - full;
-        let (empty_at, retry_after_ms) = if over > 0 {
-            (empty_at, Some(over.unsigned_abs()))
-        } else {
-            (filled, None)
-        };
+        let (empty_at, retry_after_ms) =
+            if over > 0 { (empty_at, Some(over.unsigned_abs())) } else { (filled, None) };
         let left = (full - (empty_at.0 - now.0).max(0)) / every;
         let decision = Decision {
             limit: self.burst,
@@ -92,9 +80,7 @@ impl Decision {
     /// # Errors
     /// `rate_limited`.
     pub fn allowed(self) -> Result<Self, Refusal> {
-        let refuse = |ms| {
-            Refusal::new(ErrorCode::RateLimited, "too many requests, try again later").after_ms(ms)
-        };
+        let refuse = |ms| Refusal::new(ErrorCode::RateLimited, "too many requests, try again later").after_ms(ms);
         self.retry_after_ms.map_or(Ok(self), |ms| Err(refuse(ms)))
     }
 
@@ -115,10 +101,7 @@ struct Buckets<K> {
 
 impl<K: Eq + Hash> Buckets<K> {
     fn new(limit: Limit) -> Self {
-        Self {
-            limit,
-            empty_at: Mutex::default(),
-        }
+        Self { limit, empty_at: Mutex::default() }
     }
 
     fn take(&self, key: K, now: Timestamp) -> Decision {
@@ -180,12 +163,7 @@ impl Limits {
     /// bucket that says no, else the fuller one. `None` when limits are off or the request came
     /// over the node's own socket.
     #[must_use]
-    pub fn anonymous(
-        &self,
-        address: Option<IpAddr>,
-        name: Option<&str>,
-        now: Timestamp,
-    ) -> Option<Decision> {
+    pub fn anonymous(&self, address: Option<IpAddr>, name: Option<&str>, now: Timestamp) -> Option<Decision> {
         let address: Neighbourhood = address.filter(|_| self.on)?.into();
         let whole = self.login_by_address.take(address, now);
         let Some(name) = name.filter(|_| whole.retry_after_ms.is_none()) else {
@@ -202,10 +180,7 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const THREE: Limit = Limit {
-        burst: 3,
-        every_ms: 1_000,
-    };
+    const THREE: Limit = Limit { burst: 3, every_ms: 1_000 };
 
     #[test]
     fn a_burst_passes_and_then_one_each_interval() {

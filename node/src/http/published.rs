@@ -27,9 +27,7 @@ impl Description {
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(openapi))
-        .routes(routes!(jwks))
+    OpenApiRouter::new().routes(routes!(openapi)).routes(routes!(jwks))
 }
 
 /// This description.

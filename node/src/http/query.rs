@@ -77,9 +77,7 @@ impl PageQuery {
     pub fn after<T: FromStr>(&self) -> Result<Option<T>, Refusal> {
         let wrong = || Refusal::field("cursor", "no page gave this cursor");
         let cursor = self.cursor.as_deref();
-        cursor
-            .map(|cursor| cursor.parse().map_err(|_| wrong()))
-            .transpose()
+        cursor.map(|cursor| cursor.parse().map_err(|_| wrong())).transpose()
     }
 }
 
@@ -88,10 +86,7 @@ impl PageQuery {
 pub fn page<T, C: ToString>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> C) -> Page<T> {
     let more = items.len() > limit;
     items.truncate(limit);
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|item| cursor(item).to_string());
+    let next = items.last().filter(|_| more).map(|item| cursor(item).to_string());
     Page { items, next }
 }
 
@@ -112,12 +107,7 @@ mod tests {
             let refused = query.limit().expect_err(bad);
             assert_eq!(refused.field.as_deref(), Some("limit"));
         }
-        for bad in [
-            "limit=x",
-            "limit=",
-            "limit=1.5",
-            "limit=99999999999999999999",
-        ] {
+        for bad in ["limit=x", "limit=", "limit=1.5", "limit=99999999999999999999"] {
             let refused = decode::<PageQuery>(bad).expect_err(bad);
             assert_eq!(refused.field.as_deref(), Some("limit"), "{bad}");
         }

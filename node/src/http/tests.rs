@@ -30,11 +30,7 @@ fn described() -> Vec<(String, String)> {
 fn filled(path: &str) -> String {
     let part = |part: &str| {
         let parameter = part.starts_with('{');
-        if parameter {
-            "0000000000000".to_owned()
-        } else {
-            part.to_owned()
-        }
+        if parameter { "0000000000000".to_owned() } else { part.to_owned() }
     };
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
@@ -42,11 +38,7 @@ fn filled(path: &str) -> String {
 #[test]
 fn the_interface_describes_itself_as_openapi_3_1() {
     let api = serde_json::to_value(openapi()).expect("plain data");
-    assert!(
-        api["openapi"]
-            .as_str()
-            .is_some_and(|v| v.starts_with("3.1"))
-    );
+    assert!(api["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")));
     let login = &api["paths"]["/v1/auth/login"]["post"];
     assert!(login["requestBody"]["content"]["application/json"]["schema"].is_object());
     assert!(api["components"]["schemas"]["Refusal"].is_object());
@@ -79,10 +71,7 @@ async fn every_described_route_is_there() {
     let world = World::with(crate::auth::Registration::Open, false).await;
     let published = world.ask("GET", "/v1/openapi.json").send().await;
     assert_eq!(published.status, StatusCode::OK);
-    assert_eq!(
-        published.body,
-        serde_json::to_value(openapi()).expect("plain data")
-    );
+    assert_eq!(published.body, serde_json::to_value(openapi()).expect("plain data"));
     for (method, path) in described() {
         let answer = world.ask(&method, &filled(&path)).send().await;
         let missing = answer.status == StatusCode::METHOD_NOT_ALLOWED
@@ -115,12 +104,7 @@ fn no_route_is_there_that_is_not_described() {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_refused_in_our_shape() {
     let world = World::new().await;
-    for path in [
-        "/v1/nothing",
-        "/v1/auth/login/",
-        "/v1//auth",
-        "/v2/auth/login",
-    ] {
+    for path in ["/v1/nothing", "/v1/auth/login/", "/v1//auth", "/v2/auth/login"] {
         let answer = world.ask("GET", path).send().await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(answer.code(), "not_found");
@@ -150,15 +134,7 @@ async fn every_answer_has_a_number_and_is_kept_by_nobody() {
 async fn bodies_that_cannot_be_read_are_refused_and_say_why() {
     let world = World::with(crate::auth::Registration::Open, false).await;
     let login = || world.ask("POST", "/v1/auth/login");
-    for bad in [
-        "",
-        "{",
-        "[]",
-        "null",
-        "\"x\"",
-        "{\"name\":\"a\"",
-        "\u{0}\u{1}",
-    ] {
+    for bad in ["", "{", "[]", "null", "\"x\"", "{\"name\":\"a\"", "\u{0}\u{1}"] {
         let answer = login().raw(bad).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert_eq!(answer.code(), "bad_request");
@@ -174,16 +150,10 @@ async fn bodies_that_cannot_be_read_are_refused_and_say_why() {
     let body = json!({"name": "a", "password": "b", "admin": true});
     assert_eq!(login().json(&body).await.field(), "admin");
     let plain = login().header("content-type", "text/plain").send().await;
-    assert_eq!(
-        (plain.status, plain.code()),
-        (StatusCode::BAD_REQUEST, "bad_request")
-    );
+    assert_eq!((plain.status, plain.code()), (StatusCode::BAD_REQUEST, "bad_request"));
     let large = json!({"name": "a", "password": "x".repeat(body::BODY_BYTES_MAX)});
     let answer = login().json(&large).await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (StatusCode::PAYLOAD_TOO_LARGE, "too_large")
-    );
+    assert_eq!((answer.status, answer.code()), (StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
 }
 
 #[tokio::test]
@@ -197,9 +167,7 @@ async fn a_handler_that_panics_answers_internal() {
     let request = request.body(axum::body::Body::empty()).expect("a request");
     let response = router.oneshot(request).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let bytes = axum::body::to_bytes(response.into_body(), 1_000)
-        .await
-        .expect("a body");
+    let bytes = axum::body::to_bytes(response.into_body(), 1_000).await.expect("a body");
     let body: Value = serde_json::from_slice(&bytes).expect("JSON");
     assert_eq!(body["error"]["code"], "internal");
     assert!(!body.to_string().contains("secret"));
@@ -211,10 +179,7 @@ async fn a_store_that_does_not_answer_makes_requests_unavailable() {
     let ada = world.register("ada").await;
     world.store.faults().fail_reads(true);
     let answer = world.ask("GET", "/v1/users/@me").by(&ada).send().await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    );
+    assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     assert_eq!(answer.body["error"]["retryable"], true);
     assert_eq!(answer.header("retry-after"), "1");
     world.store.faults().fail_reads(false);

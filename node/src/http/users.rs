@@ -18,17 +18,11 @@ use super::{
 use crate::{auth::sessions::shown, state::App};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(me, update_me))
-        .routes(routes!(user))
+    OpenApiRouter::new().routes(routes!(me, update_me)).routes(routes!(user))
 }
 
 fn me_of(user: &User) -> rest::Me {
-    rest::Me {
-        user: shown(user),
-        email: user.email.clone(),
-        owner: user.owner,
-    }
+    rest::Me { user: shown(user), email: user.email.clone(), owner: user.owner }
 }
 
 async fn known(app: &App, id: UserId) -> ApiResult<User> {
@@ -77,10 +71,6 @@ async fn update_me(
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
-async fn user(
-    State(app): State<App>,
-    _: SignedIn,
-    ApiPath(id): ApiPath<UserId>,
-) -> ApiResult<Json<rest::User>> {
+async fn user(State(app): State<App>, _: SignedIn, ApiPath(id): ApiPath<UserId>) -> ApiResult<Json<rest::User>> {
     Ok(Json(shown(&known(&app, id).await?)))
 }

@@ -33,25 +33,13 @@ async fn only_owners_are_operators_on_the_public_listener() {
         let anonymous = world.ask("GET", path).send().await;
         assert_eq!(anonymous.code(), "unauthorized", "{path}");
         let member = world.ask("GET", path).by(&ada).send().await;
-        assert_eq!(
-            (member.status, member.code()),
-            (StatusCode::FORBIDDEN, "forbidden"),
-            "{path}"
-        );
+        assert_eq!((member.status, member.code()), (StatusCode::FORBIDDEN, "forbidden"), "{path}");
         let owner = world.ask("GET", path).by(&root).send().await;
-        let wanted = if path.ends_with("where") {
-            StatusCode::NOT_FOUND
-        } else {
-            StatusCode::OK
-        };
+        let wanted = if path.ends_with("where") { StatusCode::NOT_FOUND } else { StatusCode::OK };
         assert_eq!(owner.status, wanted, "{path}");
     }
     let body = json!({"name": "eve", "owner": true});
-    let answer = world
-        .ask("POST", "/v1/admin/users")
-        .by(&ada)
-        .json(&body)
-        .await;
+    let answer = world.ask("POST", "/v1/admin/users").by(&ada).json(&body).await;
     assert_eq!(answer.code(), "forbidden");
 }
 
@@ -63,9 +51,7 @@ async fn whoever_reaches_the_socket_is_an_operator() {
         let request = Request::get(path).body(Body::empty()).expect("a request");
         let answer = router.clone().oneshot(request).await.expect("an answer");
         assert_ne!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
-        let bytes = to_bytes(answer.into_body(), 1_000_000)
-            .await
-            .expect("a body");
+        let bytes = to_bytes(answer.into_body(), 1_000_000).await.expect("a body");
         assert!(serde_json::from_slice::<Value>(&bytes).is_ok());
     }
 }
@@ -82,32 +68,20 @@ async fn an_operator_makes_lists_and_disables_accounts() {
     assert_eq!(ada.status, StatusCode::CREATED);
     assert_eq!((ada.text("name"), ada.text("email")), ("ada", "a@b.c"));
     let bot = create(json!({"name": "bot"})).await;
-    assert_eq!(
-        bot.status,
-        StatusCode::CREATED,
-        "an account needs no password"
-    );
+    assert_eq!(bot.status, StatusCode::CREATED, "an account needs no password");
     assert_eq!(create(json!({"name": "ada"})).await.code(), "conflict");
     assert_eq!(create(json!({"name": "x"})).await.field(), "name");
     let by_password = json!({"name": "bot", "password": ""});
     let by_password = world.ask("POST", "/v1/auth/login").json(&by_password).await;
     assert_eq!(by_password.code(), "unauthorized");
 
-    let list = |query: &str| {
-        world
-            .ask("GET", &format!("/v1/admin/users{query}"))
-            .by(&root)
-            .send()
-    };
+    let list = |query: &str| world.ask("GET", &format!("/v1/admin/users{query}")).by(&root).send();
     let first = list("?limit=2").await;
     assert_eq!(first.body["items"].as_array().map(Vec::len), Some(2));
     let rest = list(&format!("?limit=2&cursor={}", first.text("next"))).await;
     assert_eq!(rest.body["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(rest.body["next"], Value::Null);
-    assert_eq!(
-        list("?name=ada").await.body["items"][0]["id"],
-        ada.body["id"]
-    );
+    assert_eq!(list("?name=ada").await.body["items"][0]["id"], ada.body["id"]);
     assert_eq!(list("?name=nobody").await.body["items"], json!([]));
     assert_eq!(list("?limit=101").await.field(), "limit");
     assert_eq!(list("?cursor=x").await.field(), "cursor");
@@ -116,24 +90,15 @@ async fn an_operator_makes_lists_and_disables_accounts() {
     let signed_in = world.ask("POST", "/v1/auth/login").json(&login).await.body;
     let path = format!("/v1/admin/users/{}/disable", ada.text("id"));
     let disabled = world.ask("POST", &path).by(&root).send().await;
-    assert_eq!(
-        (disabled.status, &disabled.body["disabled"]),
-        (StatusCode::OK, &json!(true))
-    );
-    let me = world
-        .ask("GET", "/v1/users/@me")
-        .by(&signed_in)
-        .send()
-        .await;
+    assert_eq!((disabled.status, &disabled.body["disabled"]), (StatusCode::OK, &json!(true)));
+    let me = world.ask("GET", "/v1/users/@me").by(&signed_in).send().await;
     assert_eq!(me.code(), "unauthorized", "its tokens end at once");
     let refresh = json!({"refresh_token": signed_in["refresh_token"]});
     let refresh = world.ask("POST", "/v1/auth/refresh").json(&refresh).await;
     assert_eq!(refresh.code(), "unauthorized");
     let again = world.ask("POST", "/v1/auth/login").json(&login).await;
     assert_eq!(again.code(), "unauthorized");
-    let nobody = world
-        .ask("POST", "/v1/admin/users/0000000000000/disable")
-        .by(&root);
+    let nobody = world.ask("POST", "/v1/admin/users/0000000000000/disable").by(&root);
     assert_eq!(nobody.send().await.code(), "not_found");
 }
 
@@ -142,33 +107,15 @@ async fn an_operator_gets_tokens_for_programs() {
     let world = World::new().await;
     let root = world.owner("root").await;
     let ada = world.register("ada").await;
-    let path = format!(
-        "/v1/admin/users/{}/token",
-        ada["user"]["id"].as_str().expect("an id")
-    );
-    let made = world
-        .ask("POST", &path)
-        .by(&root)
-        .json(&json!({"device": "backup"}))
-        .await;
+    let path = format!("/v1/admin/users/{}/token", ada["user"]["id"].as_str().expect("an id"));
+    let made = world.ask("POST", &path).by(&root).json(&json!({"device": "backup"})).await;
     assert_eq!(made.status, StatusCode::CREATED);
-    let me = world
-        .ask("GET", "/v1/users/@me")
-        .by(&made.body)
-        .send()
-        .await;
+    let me = world.ask("GET", "/v1/users/@me").by(&made.body).send().await;
     assert_eq!(me.text("name"), "ada");
-    let sessions = world
-        .ask("GET", "/v1/auth/sessions")
-        .by(&made.body)
-        .send()
-        .await;
+    let sessions = world.ask("GET", "/v1/auth/sessions").by(&made.body).send().await;
     let named = sessions.body["items"].as_array().expect("a list");
     assert!(named.iter().any(|session| session["device"] == "backup"));
-    assert_eq!(
-        world.ask("POST", &path).by(&ada).send().await.code(),
-        "forbidden"
-    );
+    assert_eq!(world.ask("POST", &path).by(&ada).send().await.code(), "forbidden");
 }
 
 #[tokio::test]
@@ -190,10 +137,7 @@ async fn an_operator_finds_nodes_shards_rooms_and_settings() {
             None => break,
         }
     }
-    let numbers: Vec<_> = shards
-        .iter()
-        .filter_map(|shard| shard["shard"].as_u64())
-        .collect();
+    let numbers: Vec<_> = shards.iter().filter_map(|shard| shard["shard"].as_u64()).collect();
     assert_eq!(numbers, (0..256).collect::<Vec<_>>());
     let room = RoomId::from_raw(4_242);
     let put = Effect::PutRoom(Box::new(Room {
@@ -223,36 +167,17 @@ async fn an_operator_finds_nodes_shards_rooms_and_settings() {
 async fn an_account_disabled_while_it_signs_in_ends_without_a_session() {
     let world = World::new().await;
     let ada = world.register("ada").await;
-    let id = ada["user"]["id"]
-        .as_str()
-        .expect("an id")
-        .parse()
-        .expect("an id");
+    let id = ada["user"]["id"].as_str().expect("an id").parse().expect("an id");
     let auth = &world.app.auth;
     for _ in 0..20 {
-        let user = world
-            .store
-            .user(id)
-            .await
-            .expect("the store works")
-            .expect("ada");
-        let enabled = Effect::PutUser(Box::new(hubbub_storage::facts::User {
-            disabled: false,
-            ..user.clone()
-        }));
-        world
-            .store
-            .apply(&[enabled])
-            .await
-            .expect("the store works");
+        let user = world.store.user(id).await.expect("the store works").expect("ada");
+        let enabled = Effect::PutUser(Box::new(hubbub_storage::facts::User { disabled: false, ..user.clone() }));
+        world.store.apply(&[enabled]).await.expect("the store works");
         let (begun, disabled) = tokio::join!(auth.begin(&user, ""), auth.disable(id));
         disabled.expect("the store works");
         if let Ok(signed_in) = begun {
             let verified = auth.verify(&signed_in.access_token).await;
-            assert!(
-                verified.is_err(),
-                "a disabled account has no session that stands"
-            );
+            assert!(verified.is_err(), "a disabled account has no session that stands");
         }
     }
     assert!(Arc::strong_count(&world.store) > 0);

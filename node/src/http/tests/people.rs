@@ -16,16 +16,8 @@ async fn anyone_signed_in_sees_the_public_part_of_an_account() {
     assert_eq!(seen.body, ada["user"]);
     assert_eq!(world.ask("GET", &path).send().await.code(), "unauthorized");
     for nobody in ["0000000000000", "x", "@you"] {
-        let answer = world
-            .ask("GET", &format!("/v1/users/{nobody}"))
-            .by(&bob)
-            .send()
-            .await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (StatusCode::NOT_FOUND, "not_found"),
-            "{nobody}"
-        );
+        let answer = world.ask("GET", &format!("/v1/users/{nobody}")).by(&bob).send().await;
+        assert_eq!((answer.status, answer.code()), (StatusCode::NOT_FOUND, "not_found"), "{nobody}");
     }
 }
 
@@ -35,15 +27,9 @@ async fn one_s_own_account_is_changed_field_by_field() {
     let ada = world.register("ada").await;
     let patch = || world.ask("PATCH", "/v1/users/@me").by(&ada);
     let answer = patch().json(&json!({"display": "Ada"})).await;
-    assert_eq!(
-        (answer.status, answer.text("display")),
-        (StatusCode::OK, "Ada")
-    );
+    assert_eq!((answer.status, answer.text("display")), (StatusCode::OK, "Ada"));
     let answer = patch().json(&json!({"email": "ada@example.org"})).await;
-    assert_eq!(
-        (answer.text("display"), answer.text("email")),
-        ("Ada", "ada@example.org")
-    );
+    assert_eq!((answer.text("display"), answer.text("email")), ("Ada", "ada@example.org"));
     let answer = patch().json(&json!({"email": ""})).await;
     assert_eq!(answer.body["email"], json!(null));
     let cases = [
@@ -51,19 +37,12 @@ async fn one_s_own_account_is_changed_field_by_field() {
         (json!({"email": "x"}), "email"),
         (json!({"name": "eve"}), "name"),
         (json!({"owner": true}), "owner"),
-        (
-            json!({"password": "short", "current_password": PASSWORD}),
-            "password",
-        ),
+        (json!({"password": "short", "current_password": PASSWORD}), "password"),
         (json!({"password": "another long one"}), "current_password"),
     ];
     for (body, field) in cases {
         let answer = patch().json(&body).await;
-        assert_eq!(
-            (answer.code(), answer.field()),
-            ("bad_request", field),
-            "{body}"
-        );
+        assert_eq!((answer.code(), answer.field()), ("bad_request", field), "{body}");
     }
     let me = world.ask("GET", "/v1/users/@me").by(&ada).send().await;
     assert_eq!((me.text("name"), me.text("display")), ("ada", "Ada"));
@@ -85,10 +64,7 @@ async fn a_new_password_needs_the_old_one_and_signs_other_devices_out() {
         async move { asking.json(&body).await }
     };
     let wrong = change("wrong horse battery").await;
-    assert_eq!(
-        (wrong.code(), wrong.field()),
-        ("forbidden", "current_password")
-    );
+    assert_eq!((wrong.code(), wrong.field()), ("forbidden", "current_password"));
     assert_eq!(login(PASSWORD).await.status, StatusCode::OK);
     assert_eq!(change(PASSWORD).await.status, StatusCode::OK);
     let of_phone = world.ask("GET", "/v1/users/@me").by(&phone).send().await;
@@ -112,10 +88,7 @@ async fn requests_of_one_user_are_limited_and_told_so() {
         assert_eq!(ask(&ada).await.status, StatusCode::OK);
     }
     let over = ask(&ada).await;
-    assert_eq!(
-        (over.status, over.code()),
-        (StatusCode::TOO_MANY_REQUESTS, "rate_limited")
-    );
+    assert_eq!((over.status, over.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
     assert_eq!(over.header("retry-after"), "1");
     assert_eq!(ask(&bob).await.status, StatusCode::OK);
 }

@@ -22,23 +22,15 @@ use crate::{
 #[tokio::test]
 async fn who_registers_is_signed_in() {
     let world = World::new().await;
-    let body =
-        json!({"name": "ada", "password": PASSWORD, "display": " Ada L. ", "email": "a@b.c"});
+    let body = json!({"name": "ada", "password": PASSWORD, "display": " Ada L. ", "email": "a@b.c"});
     let answer = world.ask("POST", "/v1/auth/register").json(&body).await;
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.body["user"]["name"], "ada");
     assert_eq!(answer.body["user"]["display"], "Ada L.");
     assert_eq!(answer.body["user"]["avatar"], json!(null));
-    assert!(
-        answer.body["user"].get("email").is_none(),
-        "others see no mail address"
-    );
+    assert!(answer.body["user"].get("email").is_none(), "others see no mail address");
     assert_eq!(answer.body["expires_in"], 900);
-    let me = world
-        .ask("GET", "/v1/users/@me")
-        .by(&answer.body)
-        .send()
-        .await;
+    let me = world.ask("GET", "/v1/users/@me").by(&answer.body).send().await;
     assert_eq!(me.status, StatusCode::OK);
     assert_eq!(me.text("email"), "a@b.c");
     assert_eq!(me.body["owner"], false);
@@ -51,22 +43,10 @@ async fn a_bad_name_password_or_address_is_refused_by_field() {
         (json!({"name": "Ada", "password": PASSWORD}), "name"),
         (json!({"name": "ab", "password": PASSWORD}), "name"),
         (json!({"name": "ada", "password": "123456789"}), "password"),
-        (
-            json!({"name": "ada", "password": "x".repeat(257)}),
-            "password",
-        ),
-        (
-            json!({"name": "ada", "password": PASSWORD, "email": "nobody"}),
-            "email",
-        ),
-        (
-            json!({"name": "ada", "password": PASSWORD, "display": " "}),
-            "display",
-        ),
-        (
-            json!({"name": "ada", "password": PASSWORD, "owner": true}),
-            "owner",
-        ),
+        (json!({"name": "ada", "password": "x".repeat(257)}), "password"),
+        (json!({"name": "ada", "password": PASSWORD, "email": "nobody"}), "email"),
+        (json!({"name": "ada", "password": PASSWORD, "display": " "}), "display"),
+        (json!({"name": "ada", "password": PASSWORD, "owner": true}), "owner"),
     ];
     for (body, field) in cases {
         let answer = world.ask("POST", "/v1/auth/register").json(&body).await;
@@ -81,10 +61,7 @@ async fn a_taken_name_is_a_conflict() {
     world.register("ada").await;
     let body = json!({"name": "ada", "password": PASSWORD});
     let answer = world.ask("POST", "/v1/auth/register").json(&body).await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (StatusCode::CONFLICT, "conflict")
-    );
+    assert_eq!((answer.status, answer.code()), (StatusCode::CONFLICT, "conflict"));
 }
 
 #[tokio::test]
@@ -100,18 +77,11 @@ async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
     let wrong_name = login("nobody", PASSWORD).await;
     let nonsense = login("\u{0}/../", "").await;
     for answer in [&wrong_password, &wrong_name, &nonsense] {
-        assert_eq!(
-            (answer.status, answer.code()),
-            (StatusCode::UNAUTHORIZED, "unauthorized")
-        );
+        assert_eq!((answer.status, answer.code()), (StatusCode::UNAUTHORIZED, "unauthorized"));
         assert_eq!(answer.body, wrong_password.body);
     }
     let right = login("ADA", PASSWORD).await;
-    assert_eq!(
-        right.status,
-        StatusCode::OK,
-        "case does not matter when signing in"
-    );
+    assert_eq!(right.status, StatusCode::OK, "case does not matter when signing in");
     assert_eq!(right.body["user"]["name"], "ada");
 }
 
@@ -159,11 +129,7 @@ async fn invite(world: &World, owner: UserId, max_uses: u32) -> CommunityId {
 async fn an_invite_lets_one_register_and_join_as_often_as_it_says() {
     let world = World::with(Registration::Invite, true).await;
     let owner = world.owner("root").await;
-    let owner = owner["user"]["id"]
-        .as_str()
-        .expect("an id")
-        .parse()
-        .expect("an id");
+    let owner = owner["user"]["id"].as_str().expect("an id").parse().expect("an id");
     let community = invite(&world, owner, 1).await;
     let register = |name: &str| {
         let body = json!({"name": name, "password": PASSWORD, "invite": "welcome"});
@@ -171,29 +137,14 @@ async fn an_invite_lets_one_register_and_join_as_often_as_it_says() {
         async move { asking.json(&body).await }
     };
     let taken = register("root").await;
-    assert_eq!(
-        taken.code(),
-        "conflict",
-        "a taken name does not use the invite up"
-    );
+    assert_eq!(taken.code(), "conflict", "a taken name does not use the invite up");
     let ada = register("ada").await;
     assert_eq!(ada.status, StatusCode::CREATED, "{:?}", ada.body);
-    let id = ada.body["user"]["id"]
-        .as_str()
-        .expect("an id")
-        .parse()
-        .expect("an id");
-    let member = world
-        .store
-        .member(community, id)
-        .await
-        .expect("the store works");
+    let id = ada.body["user"]["id"].as_str().expect("an id").parse().expect("an id");
+    let member = world.store.member(community, id).await.expect("the store works");
     assert!(member.is_some(), "the invite joins its community");
     let late = register("bob").await;
-    assert_eq!(
-        (late.code(), late.field()),
-        ("registration_closed", "invite")
-    );
+    assert_eq!((late.code(), late.field()), ("registration_closed", "invite"));
 }
 
 #[tokio::test]
@@ -202,10 +153,7 @@ async fn the_set_up_token_makes_one_owner_and_is_gone() {
     let token = world.app.auth.setup_token().await.expect("the store works");
     let token = token.expect("there is no owner yet");
     let again = world.restarted().await.app.auth.setup_token().await;
-    assert_eq!(
-        again.expect("the store works").as_deref(),
-        Some(token.as_str())
-    );
+    assert_eq!(again.expect("the store works").as_deref(), Some(token.as_str()));
     let set_up = |token: &str, name: &str, password: &str| {
         let body = json!({"token": token, "name": name, "password": password});
         let asking = world.ask("POST", "/v1/setup");
@@ -213,30 +161,16 @@ async fn the_set_up_token_makes_one_owner_and_is_gone() {
     };
     for wrong in ["", "wrong", &token[1..]] {
         let answer = set_up(wrong, "root", PASSWORD).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (StatusCode::UNAUTHORIZED, "unauthorized")
-        );
+        assert_eq!((answer.status, answer.code()), (StatusCode::UNAUTHORIZED, "unauthorized"));
     }
     assert_eq!(set_up(&token, "root", "short").await.field(), "password");
-    let (one, two) = tokio::join!(
-        set_up(&token, "root", PASSWORD),
-        set_up(&token, "rival", PASSWORD)
-    );
+    let (one, two) = tokio::join!(set_up(&token, "root", PASSWORD), set_up(&token, "rival", PASSWORD));
     let made = [&one, &two].map(|answer| answer.status == StatusCode::CREATED);
-    assert!(
-        made[0] ^ made[1],
-        "one owner: {:?} {:?}",
-        one.body,
-        two.body
-    );
+    assert!(made[0] ^ made[1], "one owner: {:?} {:?}", one.body, two.body);
     let me = if made[0] { &one.body } else { &two.body };
     let me = world.ask("GET", "/v1/users/@me").by(me).send().await;
     assert_eq!(me.body["owner"], true);
-    assert_eq!(
-        set_up(&token, "third", PASSWORD).await.code(),
-        "unauthorized"
-    );
+    assert_eq!(set_up(&token, "third", PASSWORD).await.code(), "unauthorized");
     let later = world.restarted().await.app.auth.setup_token().await;
     assert_eq!(later.expect("the store works"), None);
 }
@@ -261,11 +195,7 @@ async fn guessing_at_a_password_is_slowed_down_and_told_so() {
     world.register("ada").await;
     let guess = |address: &str| {
         let asking = world.ask("POST", "/v1/auth/login").at(address);
-        async move {
-            asking
-                .json(&json!({"name": "ada", "password": "wrong"}))
-                .await
-        }
+        async move { asking.json(&json!({"name": "ada", "password": "wrong"})).await }
     };
     for left in (0..10).rev() {
         let answer = guess("192.0.2.7").await;
@@ -274,20 +204,13 @@ async fn guessing_at_a_password_is_slowed_down_and_told_so() {
         assert_eq!(answer.header("ratelimit-remaining"), left.to_string());
     }
     let answer = guess("192.0.2.7").await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (StatusCode::TOO_MANY_REQUESTS, "rate_limited")
-    );
+    assert_eq!((answer.status, answer.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
     assert_eq!(answer.body["error"]["retryable"], true);
     assert_eq!(answer.body["error"]["retry_after_ms"], 6_000);
     assert_eq!(answer.header("retry-after"), "6");
     assert_eq!(answer.header("ratelimit-remaining"), "0");
     assert_eq!(answer.header("ratelimit-reset"), "60");
-    assert_eq!(
-        guess("192.0.2.8").await.status,
-        StatusCode::UNAUTHORIZED,
-        "others are not"
-    );
+    assert_eq!(guess("192.0.2.8").await.status, StatusCode::UNAUTHORIZED, "others are not");
     world.clock.advance(Duration::from_secs(6));
     assert_eq!(guess("192.0.2.7").await.status, StatusCode::UNAUTHORIZED);
 }
