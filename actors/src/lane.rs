@@ -153,7 +153,7 @@ impl Task {
         }
     }
 
-    async fn commit(&mut self, appends: Vec<Box<Append>>) {
+    async fn commit(&mut self, appends: Vec<Append>) {
         let (mut alive, dead): (Vec<_>, Vec<_>) =
             appends.into_iter().partition(|append| !append.dead.load(Ordering::Acquire));
         dead.iter().for_each(|append| append.room.failed());
@@ -188,7 +188,7 @@ impl Task {
     }
 
     /// Takes over every shard of `appends` that is not ours yet.
-    async fn activate(&mut self, appends: &[Box<Append>]) -> Result<(), StoreError> {
+    async fn activate(&mut self, appends: &[Append]) -> Result<(), StoreError> {
         let mut shards: Vec<ShardId> = appends.iter().map(|append| append.shard).collect();
         shards.sort_unstable();
         shards.dedup();
@@ -216,7 +216,7 @@ impl Task {
         Ok(())
     }
 
-    fn batch(&self, appends: &mut [Box<Append>]) -> (AppendBatch, u64) {
+    fn batch(&self, appends: &mut [Append]) -> (AppendBatch, u64) {
         let mut parts: BTreeMap<ShardId, ShardAppend> = BTreeMap::new();
         let mut events = 0;
         for append in appends {
@@ -291,11 +291,7 @@ fn fail(append: &Append) {
 }
 
 /// Takes what waits, up to the bounds of one batch; a barrier ends it.
-fn collect(
-    first: Job,
-    queue: &mut mpsc::Receiver<Job>,
-    barriers: &mut Vec<oneshot::Sender<()>>,
-) -> Vec<Box<Append>> {
+fn collect(first: Job, queue: &mut mpsc::Receiver<Job>, barriers: &mut Vec<oneshot::Sender<()>>) -> Vec<Append> {
     let (mut appends, mut events, mut bytes) = (Vec::new(), 0, 0);
     let mut next = Some(first);
     while let Some(job) = next.take() {
@@ -303,7 +299,7 @@ fn collect(
             Job::Append(append) => {
                 events += append.events.len();
                 bytes += append.events.iter().map(|(_, frame)| frame.payload().len()).sum::<usize>();
-                appends.push(append);
+                appends.push(*append);
             }
             Job::Barrier(done) => {
                 barriers.push(done);

@@ -190,15 +190,14 @@ async fn notify_all(context: std::sync::Arc<Context>, event: Event, talk: bool) 
         return;
     };
     let mut reasons: BTreeMap<UserId, NotifyReason> = BTreeMap::new();
-    match created.reply_to.map(|seq| context.store.message(event.room, seq)) {
-        Some(read) => match read.await {
-            Ok(Some(answered)) => drop(reasons.insert(answered.by, NotifyReason::Reply)),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(error = %ErrorChain(&error), "could not notify an answered author")
+    if let Some(seq) = created.reply_to {
+        match context.store.message(event.room, seq).await {
+            Ok(Some(answered)) => {
+                reasons.insert(answered.by, NotifyReason::Reply);
             }
-        },
-        None => {}
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %ErrorChain(&error), "could not notify an answered author"),
+        }
     }
     if talk {
         match context.store.room_members(event.room, None, GROUP_MEMBERS_MAX, None).await {

@@ -200,7 +200,7 @@ pub struct RelayState {
     /// Deliveries that wait for a hole to be filled.
     ahead: VecDeque<Delivery>,
     healing: bool,
-    live: Vec<Box<Follower>>,
+    live: Vec<Follower>,
     /// How many live sessions each user has here.
     people: HashMap<UserId, u32>,
     unread: HashMap<u64, Unread>,
@@ -342,7 +342,7 @@ impl RelayState {
         match follower.mode {
             Mode::Live => {
                 *self.people.entry(follower.user).or_default() += 1;
-                self.live.push(follower);
+                self.live.push(*follower);
             }
             Mode::Unread => drop(self.unread.insert(follower.session, Unread { follower, told: head })),
         }
@@ -446,7 +446,7 @@ impl RelayState {
         }
         Counters::add(&self.context.counters.delivered, self.live.len() as u64);
         if let Some(event) = &delivery.mentions {
-            let followers = self.live.iter().chain(self.unread.values().map(|unread| &unread.follower));
+            let followers = self.live.iter().chain(self.unread.values().map(|unread| &*unread.follower));
             for user in followers.map(|follower| follower.user).filter(|user| *user != event.by) {
                 self.context.markers.mentioned(user, self.room, event.seq);
             }
@@ -599,7 +599,7 @@ impl Drop for RelayState {
     /// A relay that dies leaves its followers to its successor, with the seq they have got to.
     fn drop(&mut self) {
         let Some(head) = self.head else { return };
-        let live = self.live.drain(..);
+        let live = self.live.drain(..).map(Box::new);
         let followers: Vec<_> = live.chain(self.unread.drain().map(|(_, unread)| unread.follower)).collect();
         if !followers.is_empty() {
             self.context.orphans.lock().push((self.room, head, followers));

@@ -98,13 +98,11 @@ fn assembled(app: &App) -> Router<App> {
 /// The router of the public listener. Whoever serves it gives each connection's address along
 /// (`into_make_service_with_connect_info::<SocketAddr>()` or an `Extension(ConnectInfo(..))`);
 /// requests without one are not counted by address.
-#[must_use]
 pub fn public(app: &App) -> Router {
     assembled(app).with_state(Arc::clone(app))
 }
 
 /// The router of the node's own socket: the same paths, and whoever reaches it is an operator.
-#[must_use]
 pub fn over_socket(app: &App) -> Router {
     public(app).layer(Extension(signed_in::OverSocket))
 }

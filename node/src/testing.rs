@@ -15,8 +15,9 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode, header},
 };
+use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
 use hubbub_protocol::{
-    ids::{Epoch, NodeId, SessionId, TsidGenerator},
+    ids::{Epoch, NodeId, SessionId, TsidGenerator, UserId},
     ports::{Clock, Placement},
     shard::{ShardBits, ShardId},
     time::Timestamp,
@@ -69,6 +70,19 @@ impl Placement for AllHere {
     }
     fn fresh_epoch(&self, _: ShardId, stored: Epoch) -> Epoch {
         stored.next()
+    }
+}
+
+/// Sessions are not resumed where requests come without a socket.
+#[derive(Debug)]
+struct NoResume;
+
+impl SessionTokens for NoResume {
+    fn mint(&self, session: u64, _: UserId) -> String {
+        session.to_string()
+    }
+    fn open(&self, _: &str) -> Option<(u64, UserId)> {
+        None
     }
 }
 
@@ -170,12 +184,21 @@ impl World {
             store: "memory".to_owned(),
         };
         let auth = Auth::open(store.clone(), clock.clone(), ids.clone(), config, signed_out.clone());
+        let placement: Arc<dyn Placement> = Arc::new(AllHere);
+        let ports = Ports {
+            clock: clock.clone(),
+            placement: placement.clone(),
+            tokens: Arc::new(NoResume),
+            ids: ids.clone(),
+        };
+        let hub = Hub::start(store.clone(), ports, HubConfig::default());
         let app = Arc::new(AppState {
             auth: auth.await.expect("a store in memory opens"),
             store: store.clone(),
             clock: clock.clone(),
             ids,
-            placement: Arc::new(AllHere),
+            placement,
+            hub: hub.await.expect("actors start over a store in memory"),
             limits: Limits::new(rate_limits),
             settings,
         });

@@ -83,13 +83,13 @@ pub enum Ask {
 #[derive(Debug)]
 pub enum RoomMessage {
     /// Somebody asks.
-    Ask(Permit, Ask),
+    Ask(Permit, Box<Ask>),
     /// The room's log has been read.
     Loaded(Box<Result<Loaded, StoreError>>),
     /// A key was looked for in the log for the author's oldest held post.
     Searched { author: UserId, found: Result<Option<RecentKey>, StoreError> },
     /// The state of a message was read, and the pins if they were wanted.
-    Target { seq: Seq, read: Result<TargetRead, StoreError> },
+    Target { seq: Seq, read: Box<Result<TargetRead, StoreError>> },
     /// The oldest events in flight are on disk.
     Committed { events: usize },
     /// An append failed.
@@ -105,7 +105,10 @@ pub enum RoomMessage {
 }
 
 /// Makes the events of an archive, and the facts that go with them, from the seq the first will have.
-pub struct Build(pub Box<dyn FnOnce(Seq) -> (Vec<Archived>, Vec<Effect>) + Send>);
+pub struct Build(pub Builder);
+
+/// What [`Build`] holds.
+pub type Builder = Box<dyn FnOnce(Seq) -> (Vec<Archived>, Vec<Effect>) + Send>;
 
 impl std::fmt::Debug for Build {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -241,10 +244,10 @@ impl Actor for RoomActor {
         state: &mut RoomState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RoomMessage::Ask(permit, ask) => state.ask(permit, ask),
+            RoomMessage::Ask(permit, ask) => state.ask(permit, *ask),
             RoomMessage::Loaded(loaded) => state.begin((*loaded)?),
             RoomMessage::Searched { author, found } => state.searched(author, found),
-            RoomMessage::Target { seq, read } => state.targeted(seq, read),
+            RoomMessage::Target { seq, read } => state.targeted(seq, *read),
             RoomMessage::Committed { events } => state.committed(events),
             RoomMessage::Failed => return Err("an append failed; the log must be read anew".into()),
             RoomMessage::Watch(relay) => state.watch(relay),
@@ -394,7 +397,7 @@ impl RoomState {
                 let message = context.store.message(room, seq).await?;
                 Ok((message, Some(context.store.pins(room).await?)))
             };
-            let _ = me.cast(RoomMessage::Target { seq, read: read.await });
+            let _ = me.cast(RoomMessage::Target { seq, read: Box::new(read.await) });
         });
     }
 

@@ -60,7 +60,7 @@ fn ask(context: &Arc<Context>, room: RoomId, ask: Ask) {
     let sent = context.slots.to_room(
         room,
         |relay| spawn(context, room, relay),
-        |permit| RoomMessage::Ask(permit, asked.take().expect("called once")),
+        |permit| RoomMessage::Ask(permit, Box::new(asked.take().expect("called once"))),
     );
     if sent.is_err()
         && let Some(refused) = asked

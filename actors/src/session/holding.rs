@@ -17,12 +17,15 @@ use parking_lot::Mutex;
 
 use crate::connection::Connection;
 
+/// An event kept back, and whether it is a replayed one.
+type HeldEvent = (RoomId, Seq, Arc<Frame>, bool);
+
 /// Keeps events until [`Holding::release`]; everything else passes. What it may be handed is bounded
 /// by whoever asks for a replay.
 pub struct Holding {
     inner: Arc<dyn Connection>,
     released: AtomicBool,
-    held: Mutex<Vec<(RoomId, Seq, Arc<Frame>, bool)>>,
+    held: Mutex<Vec<HeldEvent>>,
 }
 
 impl fmt::Debug for Holding {
