@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::{
+    communities::Communities,
     context::{Context, Counters, HubConfig, Ports},
     directory::Directory,
     lane::Lane,
@@ -133,6 +134,12 @@ impl Hub {
     #[must_use]
     pub fn rooms(&self) -> Rooms {
         Rooms::new(self.context.clone())
+    }
+
+    /// The communities.
+    #[must_use]
+    pub fn communities(&self) -> Communities {
+        Communities::new(self.context.clone())
     }
 
     /// The sessions.

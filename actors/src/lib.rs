@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod caller;
+pub mod communities;
 pub mod connection;
 pub mod context;
 pub mod directory;

@@ -535,24 +535,24 @@ impl RoomState {
 
     fn committed(&mut self, events: usize) {
         let mut deliveries = Vec::with_capacity(events);
-        for _ in 0..events {
-            let Some(flying) = self.in_flight.pop_front() else {
-                break;
-            };
-            let InFlight { event, frame, done, repeats } = flying;
-            let sent = Sent { seq: event.seq, ts: event.ts, repeat: false };
+        let mut answers = Vec::with_capacity(events);
+        for InFlight { event, frame, done, repeats } in self.in_flight.drain(..events.min(self.in_flight.len())) {
             self.committed = event.seq;
-            done.give(sent);
-            repeats.into_iter().for_each(|answer| answer.give(Ok(Sent { repeat: true, ..sent })));
+            answers.push((Sent { seq: event.seq, ts: event.ts, repeat: false }, done, repeats));
             self.context.markers.committed(&self.context, &event);
             deliveries.push(Delivery::of(event, frame));
         }
+        self.context.directory.note_head(self.room, self.committed);
         if let Some(relay) = &self.relay
             && relay.cast(RelayMessage::Deliver(deliveries)).is_err()
         {
             self.relay = None;
         }
-        self.context.directory.note_head(self.room, self.committed);
+        // After the delivery is under way: who is answered may at once ask the relay to let somebody go.
+        for (sent, done, repeats) in answers {
+            done.give(sent);
+            repeats.into_iter().for_each(|answer| answer.give(Ok(Sent { repeat: true, ..sent })));
+        }
     }
 
     fn idle_check(&mut self, me: &ActorRef<RoomMessage>) {
