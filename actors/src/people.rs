@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hubbub_protocol::room::RoomKind;
 use hubbub_protocol::{
     error::Refusal,
     ids::{CommunityId, RoomId, UserId},
@@ -31,7 +32,7 @@ pub async fn rooms_of_user(context: &Context, user: UserId) -> Result<Vec<Arc<Ro
         let member = directory.member(community.id, user).await?;
         let rights = community_rights(&community, user, member.as_deref());
         for room in directory.rooms_of(community.id).await?.iter().filter(|room| !room.own_membership()) {
-            if room_rights(room, rights, true).has(Permissions::VIEW) {
+            if room.kind != RoomKind::Community && room_rights(room, rights, true).has(Permissions::VIEW) {
                 rooms.push(room.clone());
             }
         }

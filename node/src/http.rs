@@ -17,14 +17,19 @@ pub mod admin;
 pub mod admin_users;
 pub mod auth;
 pub mod body;
+pub mod communities;
 pub mod cookies;
 pub mod error;
+pub mod events;
 pub mod guard;
+pub mod invites;
 pub mod limits;
+pub mod messages;
 pub mod path;
 pub mod peer;
 pub mod published;
 pub mod query;
+pub mod rooms;
 pub mod signed_in;
 pub mod users;
 
@@ -73,6 +78,11 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .merge(auth::routes())
         .merge(users::routes())
+        .merge(communities::routes())
+        .merge(rooms::routes())
+        .merge(messages::routes())
+        .merge(events::routes())
+        .merge(invites::routes())
         .merge(admin::routes())
         .merge(admin_users::routes())
         .merge(published::routes())

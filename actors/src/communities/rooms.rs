@@ -336,7 +336,8 @@ impl Communities {
             return Err(Refusal::not_found("member"));
         }
         let own = user == caller.user;
-        if !own && !(facts.community.is_some() && rights.has(Permissions::MANAGE_ROOM)) {
+        let may = own || facts.community.is_some() && rights.has(Permissions::MANAGE_ROOM);
+        if !may {
             return Err(Refusal::forbidden("remove members of this room"));
         }
         let body = if own {

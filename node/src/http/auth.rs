@@ -6,16 +6,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use hubbub_actors::Caller;
 use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     ids::SessionId,
-    permissions::Permissions,
     rest::{self, Page},
 };
-use hubbub_storage::{
-    Effect,
-    facts::{Invite, Member, User},
-};
+use hubbub_storage::facts::{Invite, User};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -101,14 +98,11 @@ async fn register(
 }
 
 /// Makes a new account a member of the community its invite leads to.
+/// Makes a new account a member of where its invite leads. `sid` does not exist yet: the session
+/// begins once the account is whole.
 async fn join(app: &App, user: &User, invite: &Invite) -> Result<(), ApiError> {
-    let member = Member {
-        community: invite.community,
-        user: user.id,
-        extra_permissions: Permissions::NONE,
-        joined_at: app.now(),
-    };
-    app.store().apply(&[Effect::PutMember(member)]).await?;
+    let caller = Caller { user: user.id, sid: SessionId::from_raw(0) };
+    app.hub.communities().admit_by(caller, invite).await?;
     Ok(())
 }
 
