@@ -45,6 +45,7 @@ use jsonwebtoken::jwk::JwkSet;
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
 use self::{
     keys::KeyRing,
@@ -149,6 +150,8 @@ struct Parts {
     standing: Standing,
     refresh: RefreshTokens,
     sign_out: Arc<dyn SignOut>,
+    /// Held from reading an account to writing it back changed, so that no change undoes another.
+    changing: Mutex<()>,
 }
 
 impl Auth {
@@ -181,6 +184,7 @@ impl Auth {
             ids,
             passwords,
             sign_out,
+            changing: Mutex::default(),
         };
         Ok(Self { parts: Arc::new(parts) })
     }

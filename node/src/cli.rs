@@ -105,3 +105,6 @@ impl Linked {
         done
     }
 }
+
+#[cfg(test)]
+mod tests;

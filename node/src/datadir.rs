@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -25,7 +26,8 @@ impl DataDir {
     /// A sentence with the remedy: in use, not writable, or of a newer version.
     pub fn hold(path: &Path) -> Result<Self, Failure> {
         let unfit = |error: io::Error| unwritable(path, &error);
-        fs::create_dir_all(path).map_err(unfit)?;
+        // Keys and password hashes are in it: it is this user's alone.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unfit)?;
         let file = path.join("lock");
         let mut lock =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(unfit)?;
@@ -118,6 +120,16 @@ mod tests {
         assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
         drop(held);
         DataDir::hold(&path).expect("given up");
+    }
+
+    #[test]
+    fn a_directory_made_here_is_its_users_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("data");
+        let _held = DataDir::hold(&path).expect("a fresh directory");
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

@@ -55,7 +55,34 @@ fn check(account: &NewAccount) -> Result<(), Refusal> {
     account.email.as_deref().map_or(Ok(()), check_email)
 }
 
+/// Writes what one asked for into one's account.
+fn apply(user: &mut User, change: rest::UpdateMe) -> Result<(), Refusal> {
+    if let Some(display) = &change.display {
+        user.display = check_display(display)?;
+    }
+    if let Some(email) = change.email {
+        user.email = Some(email).filter(|email| !email.is_empty());
+        user.email.as_deref().map_or(Ok(()), check_email)?;
+    }
+    Ok(())
+}
+
 impl Auth {
+    /// Reads an account, changes it and writes it back; one at a time.
+    async fn change(
+        &self,
+        id: UserId,
+        change: impl FnOnce(&mut User) -> Result<(), Refusal>,
+    ) -> Result<User, Refusal> {
+        let _one_at_a_time = self.parts.changing.lock().await;
+        let there = self.store().user(id).await.map_err(lost)?;
+        let mut user = there.ok_or_else(|| Refusal::not_found("user"))?;
+        change(&mut user)?;
+        let put = Effect::PutUser(Box::new(user.clone()));
+        self.store().apply(&[put]).await.map_err(lost)?;
+        Ok(user)
+    }
+
     async fn check_free(&self, account: &NewAccount) -> Result<(), Refusal> {
         check(account)?;
         let there = self.store().user_by_name(&account.name).await;
@@ -176,24 +203,14 @@ impl Auth {
     /// # Errors
     /// `bad_request` with the field; `forbidden` for a wrong `current_password`.
     pub async fn update(&self, user: UserId, sid: SessionId, change: rest::UpdateMe) -> Result<User, Refusal> {
-        let there = self.store().user(user).await.map_err(lost)?;
-        let mut user = there.ok_or_else(unauthorized)?;
-        if let Some(display) = &change.display {
-            user.display = check_display(display)?;
-        }
-        if let Some(email) = change.email {
-            user.email = Some(email).filter(|email| !email.is_empty());
-            user.email.as_deref().map_or(Ok(()), check_email)?;
-        }
         let hash = match &change.password {
             Some(password) => {
                 let current = change.current_password.as_deref();
-                Some(self.rehash(&user, password, current).await?)
+                Some(self.rehash(user, password, current).await?)
             }
             None => None,
         };
-        let put = Effect::PutUser(Box::new(user.clone()));
-        self.store().apply(&[put]).await.map_err(lost)?;
+        let user = self.change(user, |user| apply(user, change)).await?;
         if let Some(hash) = hash {
             let set = self.store().set_password_hash(user.id, &hash).await;
             set.map_err(lost)?;
@@ -202,11 +219,11 @@ impl Auth {
         Ok(user)
     }
 
-    async fn rehash(&self, user: &User, password: &str, current: Option<&str>) -> Result<String, Refusal> {
+    async fn rehash(&self, user: UserId, password: &str, current: Option<&str>) -> Result<String, Refusal> {
         check_password(password)?;
         let current =
             current.ok_or_else(|| Refusal::field("current_password", "a new password needs the one so far"))?;
-        let hash = self.store().password_hash(user.id).await.map_err(lost)?;
+        let hash = self.store().password_hash(user).await.map_err(lost)?;
         if !self.parts.passwords.verify(current, hash).await? {
             let mut refusal = Refusal::new(ErrorCode::Forbidden, "the password so far is another");
             refusal.field = Some("current_password".to_owned());
@@ -220,11 +237,11 @@ impl Auth {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn disable(&self, id: UserId) -> Result<User, Refusal> {
-        let there = self.store().user(id).await.map_err(lost)?;
-        let mut user = there.ok_or_else(|| Refusal::not_found("user"))?;
-        user.disabled = true;
-        let put = Effect::PutUser(Box::new(user.clone()));
-        self.store().apply(&[put]).await.map_err(lost)?;
+        let disable = |user: &mut User| {
+            user.disabled = true;
+            Ok(())
+        };
+        let user = self.change(id, disable).await?;
         self.end_all(id, None).await?;
         tracing::info!(user.id = %id, "disabled account {id}");
         Ok(user)

@@ -156,7 +156,7 @@ impl Auth {
         let now = self.now();
         let ended = self.store().end_session(sid, now).await;
         ended.map_err(|error| store_refusal(&error))?;
-        self.parts.standing.ended(sid, now).await;
+        self.parts.standing.ended(sid, now);
         self.parts.sign_out.sign_out(sid);
         Ok(())
     }

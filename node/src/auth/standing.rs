@@ -89,15 +89,16 @@ impl Standing {
     }
 
     /// Remembers that a session has ended; the caller has written it to the store.
-    pub async fn ended(&self, sid: SessionId, now: Timestamp) {
+    pub fn ended(&self, sid: SessionId, now: Timestamp) {
         let until = now.plus_ms(self.token_ms.saturating_add(ENDED_MARGIN_MS));
         self.ended.lock().insert(sid, until, now);
-        self.known.invalidate(&sid).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hubbub_storage::MemStore;
+
     use super::*;
 
     #[test]
@@ -110,5 +111,17 @@ mod tests {
         }
         assert!(ended.until.len() < 2_048, "{}", ended.until.len());
         assert!(ended.until.contains_key(&SessionId::from_raw(9_999)));
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_was_under_way_does_not_bring_an_ended_session_back() {
+        let standing = Standing::new(Arc::new(MemStore::new()), Duration::from_secs(900));
+        let (sid, user) = (SessionId::from_raw(1), UserId::from_raw(2));
+        standing.known.insert(sid, Some(user)).await;
+        assert_eq!(standing.of(sid).await.expect("known"), Some(user));
+        standing.ended(sid, Timestamp(0));
+        // What the look-up had read before the end arrives after it.
+        standing.known.insert(sid, Some(user)).await;
+        assert_eq!(standing.of(sid).await.expect("known"), None);
     }
 }

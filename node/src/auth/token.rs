@@ -135,6 +135,8 @@ pub fn in_time(claims: &Claims, now: Timestamp) -> Result<(), TokenRefused> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use jsonwebtoken::EncodingKey;
     use serde_json::{Value, json};
@@ -143,8 +145,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn keys() -> Keys {
-        Keys::of_seeds([1, 2, 3])
+    fn keys() -> &'static Keys {
+        static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of_seeds([1, 2, 3]));
+        &KEYS
     }
 
     fn claims() -> Claims {
@@ -160,7 +163,7 @@ mod tests {
     }
 
     fn check(token: &str) -> Result<Claims, TokenRefused> {
-        verify(token, &keys(), "hubbub", "hubbub")
+        verify(token, keys(), "hubbub", "hubbub")
     }
 
     fn part(value: &Value) -> String {

@@ -135,18 +135,25 @@ fn state(account: &Account) -> &'static str {
     }
 }
 
-async fn list(options: &List, link: &AdminLink) -> Result<(), Failure> {
+/// All accounts by id; those that stand for authors of an archive only when asked for.
+///
+/// # Errors
+/// Those of the link.
+pub async fn accounts(link: &AdminLink, imported: bool) -> Result<Vec<Account>, Failure> {
     let mut accounts: Vec<Account> = Vec::new();
     let mut path = format!("/v1/admin/users?limit={PAGE}");
     loop {
         let page: Page<Account> = link.get(&path).await?;
-        let wanted = |account: &Account| options.all || !account.imported;
-        accounts.extend(page.items.into_iter().filter(wanted));
+        accounts.extend(page.items.into_iter().filter(|account| imported || !account.imported));
         match page.next {
             Some(next) => path = format!("/v1/admin/users?limit={PAGE}&cursor={next}"),
-            None => break,
+            None => return Ok(accounts),
         }
     }
+}
+
+async fn list(options: &List, link: &AdminLink) -> Result<(), Failure> {
+    let accounts = accounts(link, options.all).await?;
     if options.json {
         return output::json(&accounts);
     }

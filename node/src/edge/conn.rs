@@ -216,17 +216,21 @@ impl Conn {
             Ok(Op::Identify { .. } | Op::Resume { .. }) if self.stay.is_some() => {
                 self.refuse(id, &Refusal::field("op", "the session has begun already"));
             }
+            // Both verify once more at the end: a sign-out that came in between found no session to close, and is
+            // seen now; one that comes later finds it.
             Ok(Op::Identify { token, device, intents }) => {
                 let verified = self.verify(&token).await?;
                 let sessions = self.edge.hub.sessions();
                 let begun = sessions.identify(self.connection.clone(), id, verified.caller, device, intents);
                 self.stay = Some(Stay { handle: begun.await?, verified });
+                self.verify(&token).await?;
             }
             Ok(Op::Resume { token, session, cursors }) => {
                 let verified = self.verify(&token).await?;
                 let sessions = self.edge.hub.sessions();
                 let resumed = sessions.resume(self.connection.clone(), id, verified.caller, &session, cursors);
                 self.stay = Some(Stay { handle: resumed.await?, verified });
+                self.verify(&token).await?;
             }
             Ok(op) => {
                 if let Some(stay) = &self.stay {

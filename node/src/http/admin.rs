@@ -37,6 +37,14 @@ pub struct Node {
     pub version: String,
     /// How many shards it owns.
     pub shards: u32,
+    /// Client sessions in its memory, connected or not.
+    pub sessions: u64,
+    /// Rooms in its memory.
+    pub rooms_active: u64,
+    /// Events it appended since its start.
+    pub appended: u64,
+    /// Actors of it that failed since its start.
+    pub actors_failed: u64,
 }
 
 /// A shard, and who orders it.
@@ -77,11 +85,16 @@ async fn nodes(State(app): State<App>, _: Operator) -> Json<Page<Node>> {
     let this = app.placement.this_node();
     let all = 0..app.placement.shard_bits().count();
     let owned = all.filter(|shard| app.placement.owner(ShardId(*shard)) == this);
+    let observed = app.hub.observe();
     let node = Node {
         node: this,
         this: true,
         version: app.settings.version.clone(),
         shards: u32::try_from(owned.count()).unwrap_or(u32::MAX),
+        sessions: u64::try_from(observed.sessions).unwrap_or(u64::MAX),
+        rooms_active: u64::try_from(observed.rooms_active).unwrap_or(u64::MAX),
+        appended: observed.appended,
+        actors_failed: observed.actors_failed,
     };
     Json(Page { items: vec![node], next: None })
 }

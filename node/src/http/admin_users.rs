@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use hubbub_protocol::{
-    error::Refusal,
+    error::{ErrorCode, Refusal},
     ids::UserId,
     rest::{self, Page},
 };
@@ -169,6 +169,7 @@ async fn create(
 )]
 async fn disable(State(app): State<App>, _: Operator, ApiPath(id): ApiPath<UserId>) -> ApiResult<Json<Account>> {
     let user = app.auth.disable(id).await?;
+    app.hub.directory().forget_user(id);
     Ok(Json((&user).into()))
 }
 
@@ -179,8 +180,7 @@ async fn disable(State(app): State<App>, _: Operator, ApiPath(id): ApiPath<UserI
     responses(
         (status = 201, description = "Signed in", body = rest::SignedIn),
         (status = 400, description = "`bad_request`", body = ErrorBody),
-        (status = 401, description = "`unauthorized`: the account is disabled", body = ErrorBody),
-        (status = 403, description = "`forbidden`", body = ErrorBody),
+        (status = 403, description = "`forbidden`, also when the account is disabled", body = ErrorBody),
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
@@ -192,6 +192,9 @@ async fn token(
 ) -> ApiResult<(StatusCode, Json<rest::SignedIn>)> {
     let user = app.store().user(id).await?;
     let user = user.ok_or_else(|| Refusal::not_found("user"))?;
+    if user.disabled {
+        return Err(Refusal::new(ErrorCode::Forbidden, "the account is disabled").into());
+    }
     let device = body.device.as_deref().unwrap_or("api");
     let signed = app.auth.begin(&user, device).await?;
     Ok((StatusCode::CREATED, Json(signed)))

@@ -5,8 +5,9 @@
 //! no list to go through; members are listed by their communities.
 
 use axum::{Json, extract::State};
-use hubbub_protocol::{error::Refusal, ids::UserId, rest};
+use hubbub_protocol::{error::Refusal, ids::UserId, push::Push, rest};
 use hubbub_storage::facts::User;
+use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -42,7 +43,7 @@ async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> ApiResult<Jso
     Ok(Json(me_of(&known(&app, caller.user).await?)))
 }
 
-/// Changes one's own account. A new password needs the one so far and signs one's other devices
+/// Changes one's own account, and tells one's devices. A new password needs the one so far and signs one's other devices
 /// out.
 #[utoipa::path(
     patch, path = "/v1/users/@me", tag = "users", request_body = rest::UpdateMe,
@@ -59,7 +60,12 @@ async fn update_me(
     ApiJson(change): ApiJson<rest::UpdateMe>,
 ) -> ApiResult<Json<rest::Me>> {
     let user = app.auth.update(caller.user, caller.sid, change).await?;
-    Ok(Json(me_of(&user)))
+    app.hub.directory().forget_user(user.id);
+    let me = me_of(&user);
+    if let Ok(Value::Object(changed)) = serde_json::to_value(&me) {
+        app.hub.push(user.id, &Push::User { changed });
+    }
+    Ok(Json(me))
 }
 
 /// The public part of an account.

@@ -3,16 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use hubbub_protocol::{
-    ids::{CommunityId, UserId},
-    permissions::Permissions,
-    time::Timestamp,
-};
-use hubbub_storage::{
-    Effect, MetaStore,
-    facts::{Community, Invite},
-};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     auth::Registration,
@@ -99,40 +90,23 @@ async fn registration_can_be_closed_or_ask_for_an_invite() {
     }
 }
 
-async fn invite(world: &World, owner: UserId, max_uses: u32) -> CommunityId {
-    let community = CommunityId::from_raw(77);
-    let made = [
-        Effect::PutCommunity(Box::new(Community {
-            id: community,
-            name: "club".to_owned(),
-            description: String::new(),
-            owner,
-            public: false,
-            member_permissions: Permissions::NONE,
-            created_at: Timestamp(0),
-        })),
-        Effect::PutInvite(Box::new(Invite {
-            code: "welcome".to_owned(),
-            community,
-            by: owner,
-            max_uses: Some(max_uses),
-            uses: 0,
-            expires_at: None,
-            created_at: Timestamp(0),
-        })),
-    ];
-    world.store.apply(&made).await.expect("the store works");
-    community
+/// Makes a community and an invite into it; gives the community's id and the code.
+async fn invite(world: &World, owner: &Value, max_uses: u32) -> (String, String) {
+    let club = world.ask("POST", "/v1/communities").by(owner).json(&json!({"name": "club"})).await;
+    let id = club.text("id").to_owned();
+    let path = format!("/v1/communities/{id}/invites");
+    let invite = world.ask("POST", &path).by(owner).json(&json!({"max_uses": max_uses})).await;
+    assert_eq!(invite.status, StatusCode::CREATED, "{:?}", invite.body);
+    (id, invite.text("code").to_owned())
 }
 
 #[tokio::test]
 async fn an_invite_lets_one_register_and_join_as_often_as_it_says() {
     let world = World::with(Registration::Invite, true).await;
     let owner = world.owner("root").await;
-    let owner = owner["user"]["id"].as_str().expect("an id").parse().expect("an id");
-    let community = invite(&world, owner, 1).await;
+    let (community, code) = invite(&world, &owner, 1).await;
     let register = |name: &str| {
-        let body = json!({"name": name, "password": PASSWORD, "invite": "welcome"});
+        let body = json!({"name": name, "password": PASSWORD, "invite": code});
         let asking = world.ask("POST", "/v1/auth/register");
         async move { asking.json(&body).await }
     };
@@ -140,9 +114,8 @@ async fn an_invite_lets_one_register_and_join_as_often_as_it_says() {
     assert_eq!(taken.code(), "conflict", "a taken name does not use the invite up");
     let ada = register("ada").await;
     assert_eq!(ada.status, StatusCode::CREATED, "{:?}", ada.body);
-    let id = ada.body["user"]["id"].as_str().expect("an id").parse().expect("an id");
-    let member = world.store.member(community, id).await.expect("the store works");
-    assert!(member.is_some(), "the invite joins its community");
+    let seen = world.ask("GET", &format!("/v1/communities/{community}")).by(&ada.body).send().await;
+    assert_eq!(seen.body["member_count"], 2, "the invite joins its community");
     let late = register("bob").await;
     assert_eq!((late.code(), late.field()), ("registration_closed", "invite"));
 }
