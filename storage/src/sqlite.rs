@@ -18,6 +18,7 @@ mod open;
 mod people;
 mod places;
 mod rows;
+mod single;
 
 use std::sync::Arc;
 
@@ -47,12 +48,18 @@ impl SqliteStore {
             let mut connection = writer.lock_owned().await;
             run(&mut connection, work).await
         });
-        match task.await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(Stop::Refused(error))) => Err(error),
-            Ok(Err(Stop::Failed(error))) => Err(StoreError::Write { what, source: error.into() }),
-            Err(panicked) => Err(StoreError::Write { what, source: panicked.into() }),
-        }
+        written(what, task.await)
+    }
+
+    /// Runs `work`, which makes its own transaction, on the writing connection.
+    async fn write_alone<T, F>(&self, what: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncWork<T>,
+    {
+        let writer = self.writer.clone();
+        let task = tokio::spawn(async move { work.run(&mut *writer.lock_owned().await).await });
+        written(what, task.await)
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
@@ -65,6 +72,15 @@ impl SqliteStore {
         let mut writer = self.writer.lock().await;
         // A checkpoint that fails is made up for by the next start.
         let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
+    }
+}
+
+fn written<T>(what: &'static str, done: Result<Result<T, Stop>, tokio::task::JoinError>) -> Result<T, StoreError> {
+    match done {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(Stop::Refused(error))) => Err(error),
+        Ok(Err(Stop::Failed(error))) => Err(StoreError::Write { what, source: error.into() }),
+        Err(panicked) => Err(StoreError::Write { what, source: panicked.into() }),
     }
 }
 

@@ -10,15 +10,15 @@ use hubbub_protocol::{
 };
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::{AsyncWork, SqliteStore, Stop, effects, read_failed};
+use super::{AsyncWork, SqliteStore, Stop, effects, read_failed, single};
 use crate::{
-    append::{AppendBatch, AppendOutcome, NewEvent},
+    append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend},
     error::StoreError,
     log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window},
 };
 
 /// The form of `body`: this byte, then the push.
-pub(super) const BODY_PUSH: u8 = 1;
+const BODY_PUSH: u8 = 1;
 /// Rows of one insert, largest first: four statements to prepare, whatever the size of a batch.
 const ROWS: [usize; 4] = [64, 16, 4, 1];
 
@@ -46,13 +46,7 @@ impl AsyncWork<Vec<AppendOutcome>> for Append {
                     .await?;
             if moved.rows_affected() == 0 {
                 let (epoch, head) = fence(connection, part.shard).await?;
-                // A shard without a row was never activated: nobody may append to it.
-                let fenced = epoch != part.epoch || epoch == Epoch(0);
-                outcomes.push(if fenced {
-                    AppendOutcome::Fenced { epoch }
-                } else {
-                    AppendOutcome::Conflict { head }
-                });
+                outcomes.push(refused(part, epoch, head));
                 continue;
             }
             insert(connection, part.shard, &part.events).await?;
@@ -75,9 +69,6 @@ async fn insert(connection: &mut SqliteConnection, shard: ShardId, events: &[New
             );
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for event in chunk {
-                let mut body = Vec::with_capacity(event.push.len() + 1);
-                body.push(BODY_PUSH);
-                body.extend_from_slice(&event.push);
                 query = query
                     .bind(event.room.to_sql())
                     .bind(event.seq.to_sql())
@@ -88,13 +79,32 @@ async fn insert(connection: &mut SqliteConnection, shard: ShardId, events: &[New
                     .bind(event.key.map(|key| key.0.as_bytes().to_vec()))
                     .bind(event.ts.0)
                     .bind(event.target.map(Seq::to_sql))
-                    .bind(body);
+                    .bind(body_of(&event.push));
             }
             query.execute(&mut *connection).await?;
             rest = after;
         }
     }
     Ok(())
+}
+
+struct Single(ShardAppend);
+
+impl AsyncWork<Vec<AppendOutcome>> for Single {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<AppendOutcome>, Stop> {
+        if single::append(connection, &self.0).await? {
+            return Ok(vec![AppendOutcome::Committed]);
+        }
+        let (epoch, head) = fence(connection, self.0.shard).await?;
+        Ok(vec![refused(&self.0, epoch, head)])
+    }
+}
+
+/// Why a part was not appended, by what the fence says.
+fn refused(part: &ShardAppend, epoch: Epoch, head: ShardSeq) -> AppendOutcome {
+    // A shard without a row was never activated: nobody may append to it.
+    let fenced = epoch != part.epoch || epoch == Epoch(0);
+    if fenced { AppendOutcome::Fenced { epoch } } else { AppendOutcome::Conflict { head } }
 }
 
 struct Activate(Vec<(ShardId, Epoch)>, NodeId);
@@ -139,7 +149,11 @@ impl LogStore for SqliteStore {
     }
 
     async fn append(&self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {
-        match self.write("events", Append(batch.clone())).await {
+        let appended = match &batch.shards[..] {
+            parts @ [part] if single::fits(parts) => self.write_alone("events", Single(part.clone())).await,
+            _ => self.write("events", Append(batch.clone())).await,
+        };
+        match appended {
             Err(StoreError::Write { source, .. }) => Err(StoreError::Append(source)),
             Err(StoreError::Taken { what }) => Err(StoreError::Append(format!("{what} is taken").into())),
             other => other,
@@ -151,7 +165,7 @@ impl LogStore for SqliteStore {
         drop(self.writer.lock().await);
         let shards: Vec<ShardId> = batch.shards.iter().map(|part| part.shard).collect();
         let fences = self.fences(&shards).await?;
-        let outcome = |(part, (epoch, head)): (&crate::ShardAppend, (Epoch, ShardSeq))| {
+        let outcome = |(part, (epoch, head)): (&ShardAppend, (Epoch, ShardSeq))| {
             if epoch != part.epoch {
                 AppendOutcome::Fenced { epoch }
             } else if head == part.new_head() && !part.events.is_empty() {
@@ -224,6 +238,14 @@ impl LogStore for SqliteStore {
     async fn counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
         self.read_counts(rooms).await
     }
+}
+
+/// The stored form of a push.
+pub(super) fn body_of(push: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(push.len() + 1);
+    body.push(BODY_PUSH);
+    body.extend_from_slice(push);
+    body
 }
 
 /// The push inside a stored body.
