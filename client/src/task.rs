@@ -5,6 +5,8 @@
 //! A lost connection fails what was asked and not answered ([`RequestError::Disconnected`]) and is
 //! made again after a jittered wait. What the room got to meanwhile comes by resume, or is fetched.
 
+mod heal;
+
 use std::{collections::HashMap, pin::pin, time::Duration};
 
 use bytes::Bytes;
@@ -21,18 +23,17 @@ use tokio::{
     time::Instant,
 };
 
+use self::heal::Healed;
 use crate::{
     backoff,
     handle::{Config, RequestError, Update},
     rest::Rest,
     socket::{Socket, SocketError},
-    track::{Came, Track},
+    track::Track,
 };
 
 /// Pages of healed events that may wait for the task.
 const HEALED_MAX: usize = 4;
-/// Events fetched at once when a hole is filled.
-const PAGE: usize = 100;
 /// How long a node may take for its first words.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -48,13 +49,6 @@ pub(crate) enum Command {
 enum Waiting {
     Plain(Reply),
     Follow { room: RoomId, after: Option<Seq>, mode: Mode, reply: Option<Reply> },
-}
-
-struct Healed {
-    room: RoomId,
-    events: Vec<Came>,
-    /// Whether there is more to fetch, or the fetch failed and must be made again.
-    more: bool,
 }
 
 struct Task {
@@ -344,82 +338,5 @@ impl Task {
             }
             None => {}
         }
-    }
-
-    fn begin_room(&mut self, room: RoomId, after: Option<Seq>, mode: Mode, head: Seq) {
-        self.unread.retain(|known| *known != room);
-        match mode {
-            Mode::Unread => {
-                self.tracks.remove(&room);
-                self.unread.push(room);
-            }
-            Mode::Live => {
-                let track = self.tracks.entry(room).or_insert_with(|| Track::after(after.unwrap_or(head)));
-                track.head(head);
-            }
-        }
-    }
-
-    async fn event(&mut self, came: Came, heal: &mpsc::Sender<Healed>) {
-        let room = came.0.room;
-        let Some(track) = self.tracks.get_mut(&room) else { return };
-        let seq = came.0.seq;
-        let ready = track.take(came);
-        let hole = ready.is_empty() && track.seen() < seq;
-        for (event, json) in ready {
-            self.tell(Update::Event(Box::new(event), json)).await;
-        }
-        if hole {
-            self.heal(room, heal);
-        }
-    }
-
-    fn mark_gap(&mut self, room: RoomId) {
-        self.healing.insert(room, ());
-    }
-
-    fn heal_if_gap(&mut self, room: RoomId, heal: &mpsc::Sender<Healed>) {
-        if self.healing.remove(&room).is_some() {
-            self.heal(room, heal);
-        }
-    }
-
-    /// Fetches what is missing of a room, one page at a time, once at a time.
-    fn heal(&mut self, room: RoomId, heal: &mpsc::Sender<Healed>) {
-        let Some(track) = self.tracks.get(&room) else { return };
-        if self.healing.insert(room, ()).is_some() {
-            return;
-        }
-        let (rest, heal, after) = (self.rest.with_token(&self.token), heal.clone(), track.seen());
-        tokio::spawn(async move {
-            let page = match rest.events(room, after, PAGE).await {
-                Ok((pushes, next)) => {
-                    let decoded = pushes.into_iter().filter_map(|json| Some((Event::decode(&json).ok()?, json)));
-                    Healed { room, events: decoded.collect(), more: next.is_some() }
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "could not fetch what is missing");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    Healed { room, events: Vec::new(), more: true }
-                }
-            };
-            // A connection that is over heals anew when it is made again.
-            let _ = heal.send(page).await;
-        });
-    }
-
-    async fn healed(&mut self, page: Healed, heal: &mpsc::Sender<Healed>) -> Result<(), SocketError> {
-        let Healed { room, events, more } = page;
-        self.healing.remove(&room);
-        for came in events {
-            let Some(track) = self.tracks.get_mut(&room) else { return Ok(()) };
-            for (event, json) in track.take(came) {
-                self.tell(Update::Event(Box::new(event), json)).await;
-            }
-        }
-        if more || self.tracks.get(&room).is_some_and(Track::is_behind) {
-            self.heal(room, heal);
-        }
-        Ok(())
     }
 }

@@ -1,1 +1,207 @@
-//! A crate of Hubbub.
+//! What the tests of the whole product share: a node as its operator starts it, and people who talk.
+//!
+//! A [`Node`] is the real program on a free loopback port with a data directory of its own; it is
+//! stopped by its process id, whatever the test does. Nothing here knows the insides of the product.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use hubbub_client::{Client, Config, Updates, rest::Rest};
+use hubbub_protocol::rest::SignedIn;
+use tempfile::TempDir;
+
+/// How long a node may take until it listens.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// A password that is long enough.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A node under test.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+    /// Removes the folder with the node that made it.
+    owned: Option<TempDir>,
+}
+
+/// The program, as it was built beside this test.
+///
+/// # Panics
+/// When it was not built: `cargo build --workspace` does it.
+#[must_use]
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own file");
+    let built = test.ancestors().nth(2).expect("tests lie in target/…/deps");
+    let program = built.join("hubbub");
+    assert!(program.is_file(), "build the program first: cargo build --workspace");
+    program
+}
+
+/// A loopback port below 32768 that nobody listens on.
+///
+/// # Panics
+/// When a thousand in a row are taken.
+#[must_use]
+pub fn free_port() -> u16 {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("below ten thousand");
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..first + 1_000).find(free).expect("a free port")
+}
+
+impl Node {
+    /// Starts a fresh node where anyone may register, with further flags.
+    #[must_use]
+    pub fn fresh(flags: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("data");
+        let mut node = Self::over(&path, free_port(), flags);
+        node.owned = Some(folder);
+        node
+    }
+
+    /// Starts a node over a data directory, on a port.
+    ///
+    /// # Panics
+    /// When it does not listen within half a minute; the panic tells what it said instead.
+    #[must_use]
+    pub fn over(folder: &Path, port: u16, flags: &[&str]) -> Self {
+        let mut child = Command::new(program())
+            .arg("serve")
+            .args(["--data-dir", &folder.display().to_string()])
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "127.0.0.1:0"])
+            .args(["--registration", "open", "--rate-limits", "off"])
+            .args(flags)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (tell, told) = mpsc::channel();
+        let said = child.stderr.take().expect("standard error is piped");
+        thread::spawn(move || {
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
+                // The test may have heard enough.
+                let _ = tell.send(line);
+            }
+        });
+        let mut lines = Vec::new();
+        while !lines.iter().any(|line: &String| line.starts_with("listening on http://")) {
+            match told.recv_timeout(STARTS_WITHIN) {
+                Ok(line) => lines.push(line),
+                Err(_) => panic!("the node did not start; it said {lines:#?}"),
+            }
+        }
+        Self { child, port, folder: folder.to_owned(), owned: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// REST as nobody.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        Rest::new(&self.url())
+    }
+
+    /// Registers somebody.
+    ///
+    /// # Panics
+    /// When the node refuses.
+    pub async fn person(&self, name: &str) -> Person {
+        let signed = self.rest().register(name, PASSWORD).await.expect("anyone may register");
+        Person { rest: self.rest().with_token(&signed.access_token), signed, url: self.url() }
+    }
+
+    /// Ends it at once, as a loss of power would.
+    pub fn kill(&mut self) {
+        // One that has died already is as dead.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to stop, and waits; returns its exit code.
+    ///
+    /// # Panics
+    /// When it cannot be asked.
+    pub fn stop(&mut self) -> Option<i32> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.expect("kill is a program").success(), "the node runs");
+        self.child.wait().expect("a child can be waited for").code()
+    }
+
+    /// Kills it and starts it again over the same data, on the same port.
+    #[must_use]
+    pub fn killed_and_started_again(mut self, flags: &[&str]) -> Self {
+        self.kill();
+        let mut next = Self::over(&self.folder, self.port, flags);
+        next.owned = self.owned.take();
+        next
+    }
+
+    /// Bytes of memory it occupies.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Somebody with an account.
+#[derive(Debug)]
+pub struct Person {
+    /// REST as this person.
+    pub rest: Rest,
+    /// Tokens and account.
+    pub signed: SignedIn,
+    url: String,
+}
+
+impl Person {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When the node refuses.
+    pub async fn connects(&self) -> (Client, Updates) {
+        let config = Config::new(&self.url, &self.signed.access_token);
+        Client::connect(config).await.expect("the node takes its own token")
+    }
+}

@@ -1,0 +1,107 @@
+//! What is missing of a room is fetched by REST, a page at a time, while live events wait their turn.
+
+use std::time::Duration;
+
+use hubbub_protocol::{
+    event::Event,
+    ids::{RoomId, Seq},
+    op::Mode,
+};
+use tokio::sync::mpsc;
+
+use super::Task;
+use crate::{
+    handle::Update,
+    socket::SocketError,
+    track::{Came, Track},
+};
+
+/// Events fetched at once when a hole is filled.
+const PAGE: usize = 100;
+
+/// A page that was fetched.
+pub(super) struct Healed {
+    room: RoomId,
+    events: Vec<Came>,
+    /// Whether there is more to fetch, or the fetch failed and must be made again.
+    more: bool,
+}
+
+impl Task {
+    pub(super) fn begin_room(&mut self, room: RoomId, after: Option<Seq>, mode: Mode, head: Seq) {
+        self.unread.retain(|known| *known != room);
+        match mode {
+            Mode::Unread => {
+                self.tracks.remove(&room);
+                self.unread.push(room);
+            }
+            Mode::Live => {
+                let track = self.tracks.entry(room).or_insert_with(|| Track::after(after.unwrap_or(head)));
+                track.head(head);
+            }
+        }
+    }
+
+    pub(super) async fn event(&mut self, came: Came, heal: &mpsc::Sender<Healed>) {
+        let room = came.0.room;
+        let Some(track) = self.tracks.get_mut(&room) else { return };
+        let seq = came.0.seq;
+        let ready = track.take(came);
+        let hole = ready.is_empty() && track.seen() < seq;
+        for (event, json) in ready {
+            self.tell(Update::Event(Box::new(event), json)).await;
+        }
+        if hole {
+            self.heal(room, heal);
+        }
+    }
+
+    pub(super) fn mark_gap(&mut self, room: RoomId) {
+        self.healing.insert(room, ());
+    }
+
+    pub(super) fn heal_if_gap(&mut self, room: RoomId, heal: &mpsc::Sender<Healed>) {
+        if self.healing.remove(&room).is_some() {
+            self.heal(room, heal);
+        }
+    }
+
+    /// Fetches what is missing of a room, one page at a time, once at a time.
+    pub(super) fn heal(&mut self, room: RoomId, heal: &mpsc::Sender<Healed>) {
+        let Some(track) = self.tracks.get(&room) else { return };
+        if self.healing.insert(room, ()).is_some() {
+            return;
+        }
+        let (rest, heal, after) = (self.rest.with_token(&self.token), heal.clone(), track.seen());
+        tokio::spawn(async move {
+            let page = match rest.events(room, after, PAGE).await {
+                Ok((pushes, next)) => {
+                    let decoded = pushes.into_iter().filter_map(|json| Some((Event::decode(&json).ok()?, json)));
+                    Healed { room, events: decoded.collect(), more: next.is_some() }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "could not fetch what is missing");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    Healed { room, events: Vec::new(), more: true }
+                }
+            };
+            // A connection that is over heals anew when it is made again.
+            let _ = heal.send(page).await;
+        });
+    }
+
+    pub(super) async fn healed(&mut self, page: Healed, heal: &mpsc::Sender<Healed>) -> Result<(), SocketError> {
+        let Healed { room, events, more } = page;
+        self.healing.remove(&room);
+        for came in events {
+            let Some(track) = self.tracks.get_mut(&room) else { return Ok(()) };
+            for (event, json) in track.take(came) {
+                self.tell(Update::Event(Box::new(event), json)).await;
+            }
+        }
+        if more || self.tracks.get(&room).is_some_and(Track::is_behind) {
+            self.heal(room, heal);
+        }
+        Ok(())
+    }
+}
