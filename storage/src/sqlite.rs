@@ -7,9 +7,10 @@
 //!
 //! # Failure
 //!
-//! Each write is one transaction on the one writing connection, run by a task of its own: a caller
-//! that stops waiting cannot leave it half done. One that fails, on a full disk for instance, is
-//! rolled back, and the store goes on when there is room again.
+//! Each write is one transaction on the one writing connection. Writers wait for it in the order in
+//! which they came; who stops waiting before its turn has written nothing. A transaction that has
+//! begun is a task of its own, so that a caller who stops waiting cannot leave it half done. One that
+//! fails, on a full disk for instance, is rolled back, and the store goes on when there is room again.
 
 mod append;
 mod effects;
@@ -19,10 +20,12 @@ mod people;
 mod places;
 mod rows;
 mod single;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePool};
+use sqlx::{Connection, Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePool};
 use tokio::sync::Mutex;
 
 use crate::error::{Cause, StoreError};
@@ -32,7 +35,8 @@ pub use open::SCHEMA_VERSION;
 /// The embedded store. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: Arc<Mutex<SqliteConnection>>,
+    /// The writing connection, until the store is closed.
+    writer: Arc<Mutex<Option<Writer>>>,
     readers: SqlitePool,
 }
 
@@ -43,12 +47,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: AsyncWork<T>,
     {
-        let writer = self.writer.clone();
-        let task = tokio::spawn(async move {
-            let mut connection = writer.lock_owned().await;
-            run(&mut connection, work).await
-        });
-        written(what, task.await)
+        self.write_alone(what, Transaction(work)).await
     }
 
     /// Runs `work`, which makes its own transaction, on the writing connection.
@@ -57,30 +56,33 @@ impl SqliteStore {
         T: Send + 'static,
         F: AsyncWork<T>,
     {
-        let writer = self.writer.clone();
-        let task = tokio::spawn(async move { work.run(&mut *writer.lock_owned().await).await });
-        written(what, task.await)
+        // Here, not in the task: what a caller gave up must be in the queue before what it does next.
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let task = tokio::spawn(async move {
+            let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+            writer.run(work).await
+        });
+        match task.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(Stop::Refused(error))) => Err(error),
+            Ok(Err(Stop::Failed(error))) => Err(StoreError::Write { what, source: error.into() }),
+            Err(panicked) => Err(StoreError::Write { what, source: panicked.into() }),
+        }
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         self.readers.acquire().await
     }
 
-    /// Closes the connections, so that another process may open the file.
+    /// Closes the connections; what is under way is waited for, and what comes later fails. The journal
+    /// is brought into the file, which then stands alone.
     pub async fn close(&self) {
         self.readers.close().await;
-        let mut writer = self.writer.lock().await;
-        // A checkpoint that fails is made up for by the next start.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
-    }
-}
-
-fn written<T>(what: &'static str, done: Result<Result<T, Stop>, tokio::task::JoinError>) -> Result<T, StoreError> {
-    match done {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(Stop::Refused(error))) => Err(error),
-        Ok(Err(Stop::Failed(error))) => Err(StoreError::Write { what, source: error.into() }),
-        Err(panicked) => Err(StoreError::Write { what, source: panicked.into() }),
+        let writer = self.writer.lock().await.take();
+        if let Some(writer) = writer {
+            // A journal that could not be brought in is found by the next start.
+            let _ = writer.connection.close().await;
+        }
     }
 }
 
@@ -104,18 +106,51 @@ pub(crate) trait AsyncWork<T>: Send + 'static {
     fn run(self, connection: &mut SqliteConnection) -> impl Future<Output = Result<T, Stop>> + Send;
 }
 
-async fn run<T>(connection: &mut SqliteConnection, work: impl AsyncWork<T>) -> Result<T, Stop> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    let done = work.run(connection).await;
-    let end = match done {
-        Ok(done) => sqlx::query("COMMIT").execute(&mut *connection).await.map(|_| done).map_err(Stop::Failed),
-        Err(stop) => Err(stop),
-    };
-    if end.is_err() {
-        // SQLite rolls some failures back by itself, and then says that there is nothing to do.
-        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+/// The writing connection.
+#[derive(Debug)]
+struct Writer {
+    connection: SqliteConnection,
+    /// Whether work has begun and not come to its end: true at the start of the next means that it
+    /// panicked, and may have left a transaction open.
+    at_work: bool,
+}
+
+impl Writer {
+    const fn of(connection: SqliteConnection) -> Self {
+        Self { connection, at_work: false }
     }
-    end
+
+    async fn run<T>(&mut self, work: impl AsyncWork<T>) -> Result<T, Stop> {
+        if std::mem::replace(&mut self.at_work, true) {
+            rollback(&mut self.connection).await;
+        }
+        let done = work.run(&mut self.connection).await;
+        self.at_work = false;
+        done
+    }
+}
+
+/// Work in a transaction that ends with it: committed if it went well, else rolled back.
+struct Transaction<F>(F);
+
+impl<T: Send, F: AsyncWork<T>> AsyncWork<T> for Transaction<F> {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<T, Stop> {
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        let done = self.0.run(connection).await;
+        let end = match done {
+            Ok(done) => sqlx::query("COMMIT").execute(&mut *connection).await.map(|_| done).map_err(Stop::Failed),
+            Err(stop) => Err(stop),
+        };
+        if end.is_err() {
+            rollback(connection).await;
+        }
+        end
+    }
+}
+
+/// Rolls back. SQLite does so by itself after some failures, and then says that there is nothing to do.
+async fn rollback(connection: &mut SqliteConnection) {
+    let _ = sqlx::query("ROLLBACK").execute(connection).await;
 }
 
 fn read_failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {

@@ -1,4 +1,8 @@
-//! Appends under the fence.
+//! Appends under the fence: one statement moves the heads of all shards of a batch that are still
+//! held, and their events go in together, so that a batch costs a few statements however many shards
+//! it spans.
+
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,58 +38,92 @@ struct Append(AppendBatch);
 
 impl AsyncWork<Vec<AppendOutcome>> for Append {
     async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<AppendOutcome>, Stop> {
+        let held = move_heads(connection, &self.0.shards).await?;
+        let parts = || self.0.shards.iter().filter(|part| held.contains(&part.shard));
+        let events: Vec<_> = parts().flat_map(|part| part.events.iter().map(|event| (part.shard, event))).collect();
+        insert(connection, &events).await?;
+        for part in parts() {
+            effects::apply(connection, &part.effects).await?;
+        }
         let mut outcomes = Vec::with_capacity(self.0.shards.len());
         for part in &self.0.shards {
-            let moved =
-                sqlx::query("UPDATE shard_fence SET head = ? WHERE shard_id = ? AND epoch = ? AND head = ?")
-                    .bind(part.new_head().to_sql())
-                    .bind(i64::from(part.shard.0))
-                    .bind(part.epoch.to_sql())
-                    .bind(part.old_head.to_sql())
-                    .execute(&mut *connection)
-                    .await?;
-            if moved.rows_affected() == 0 {
-                let (epoch, head) = fence(connection, part.shard).await?;
-                outcomes.push(refused(part, epoch, head));
-                continue;
+            if held.contains(&part.shard) {
+                outcomes.push(AppendOutcome::Committed);
+            } else {
+                outcomes.push(refused(part, fence(connection, part.shard).await?));
             }
-            insert(connection, part.shard, &part.events).await?;
-            effects::apply(connection, &part.effects).await?;
-            outcomes.push(AppendOutcome::Committed);
         }
         Ok(outcomes)
     }
 }
 
-async fn insert(connection: &mut SqliteConnection, shard: ShardId, events: &[NewEvent]) -> Result<(), sqlx::Error> {
+/// Moves the heads of those shards whose fence is as their part of the batch says; returns them.
+async fn move_heads(
+    connection: &mut SqliteConnection,
+    parts: &[ShardAppend],
+) -> Result<HashSet<ShardId>, sqlx::Error> {
+    if parts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let wanted = parts.iter().map(|part| {
+        let (epoch, old, new) = (part.epoch.to_sql(), part.old_head.to_sql(), part.new_head().to_sql());
+        format!("[{},{epoch},{old},{new}]", part.shard.0)
+    });
+    let wanted = format!("[{}]", wanted.collect::<Vec<_>>().join(","));
+    let moved = sqlx::query(
+        "UPDATE shard_fence SET head = wanted.value ->> 3 FROM json_each(?) AS wanted \
+         WHERE shard_id = wanted.value ->> 0 AND epoch = wanted.value ->> 1 AND head = wanted.value ->> 2 \
+         RETURNING shard_id",
+    )
+    .bind(wanted)
+    .fetch_all(connection)
+    .await?;
+    Ok(moved.iter().map(|row| ShardId(row.get(0))).collect())
+}
+
+/// Why a part of a batch was not appended: what its fence says instead.
+fn refused(part: &ShardAppend, (epoch, head): (Epoch, ShardSeq)) -> AppendOutcome {
+    // A shard without a row was never activated: nobody may append to it.
+    if epoch != part.epoch || epoch == Epoch(0) {
+        AppendOutcome::Fenced { epoch }
+    } else {
+        AppendOutcome::Conflict { head }
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, events: &[(ShardId, &NewEvent)]) -> Result<(), sqlx::Error> {
     let mut rest = events;
     for rows in ROWS {
         while rest.len() >= rows {
             let (chunk, after) = rest.split_at(rows);
-            let values = vec!["(?,?,?,?,?,?,?,?,?,?)"; rows].join(",");
-            let sql = format!(
-                "INSERT INTO message \
-                 (room_id, seq, shard_id, shard_seq, sender, kind, client_msg_id, ts, target, body) VALUES {values}"
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for event in chunk {
-                query = query
-                    .bind(event.room.to_sql())
-                    .bind(event.seq.to_sql())
-                    .bind(i64::from(shard.0))
-                    .bind(event.shard_seq.to_sql())
-                    .bind(event.by.to_sql())
-                    .bind(i64::from(event.kind as u8))
-                    .bind(event.key.map(|key| key.0.as_bytes().to_vec()))
-                    .bind(event.ts.0)
-                    .bind(event.target.map(Seq::to_sql))
-                    .bind(body_of(&event.push));
-            }
-            query.execute(&mut *connection).await?;
+            insert_rows(connection, chunk).await?;
             rest = after;
         }
     }
     Ok(())
+}
+
+async fn insert_rows(connection: &mut SqliteConnection, rows: &[(ShardId, &NewEvent)]) -> Result<(), sqlx::Error> {
+    let values = vec!["(?,?,?,?,?,?,?,?,?,?)"; rows.len()].join(",");
+    let sql = format!(
+        "INSERT INTO message \
+         (room_id, seq, shard_id, shard_seq, sender, kind, client_msg_id, ts, target, body) VALUES {values}"
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for (shard, event) in rows {
+        query = query
+            .bind(event.room.to_sql())
+            .bind(event.seq.to_sql())
+            .bind(i64::from(shard.0))
+            .bind(event.shard_seq.to_sql())
+            .bind(event.by.to_sql())
+            .bind(i64::from(event.kind as u8))
+            .bind(event.key.map(|key| key.0.as_bytes().to_vec()))
+            .bind(event.ts.0)
+            .bind(event.target.map(Seq::to_sql))
+            .bind(body_of(&event.push));
+    }
+    query.execute(connection).await.map(drop)
 }
 
 struct Single(ShardAppend);
@@ -95,16 +133,8 @@ impl AsyncWork<Vec<AppendOutcome>> for Single {
         if single::append(connection, &self.0).await? {
             return Ok(vec![AppendOutcome::Committed]);
         }
-        let (epoch, head) = fence(connection, self.0.shard).await?;
-        Ok(vec![refused(&self.0, epoch, head)])
+        Ok(vec![refused(&self.0, fence(connection, self.0.shard).await?)])
     }
-}
-
-/// Why a part was not appended, by what the fence says.
-fn refused(part: &ShardAppend, epoch: Epoch, head: ShardSeq) -> AppendOutcome {
-    // A shard without a row was never activated: nobody may append to it.
-    let fenced = epoch != part.epoch || epoch == Epoch(0);
-    if fenced { AppendOutcome::Fenced { epoch } } else { AppendOutcome::Conflict { head } }
 }
 
 struct Activate(Vec<(ShardId, Epoch)>, NodeId);

@@ -3,12 +3,12 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, Row, SqliteConnection,
+    AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Mutex;
 
-use super::SqliteStore;
+use super::{SqliteStore, Writer};
 use crate::error::StoreError;
 
 /// Each step of the schema, oldest first; a step that was released never changes.
@@ -19,6 +19,8 @@ pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 const READERS: u32 = 4;
 /// How long a lock is waited for. Only another process could hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reader is waited for when all are at work.
+const READER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept per connection; there are about 80 different ones.
 const STATEMENTS_MAX: usize = 200;
 
@@ -29,50 +31,74 @@ impl SqliteStore {
     /// [`StoreError::Open`] with a sentence that names the remedy: the file cannot be written, is
     /// damaged, or comes from a newer version.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
+        Self::open_with(file, options(file).disable_statement_logging()).await
+    }
+
+    pub(super) async fn open_with(file: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
         let fail = |error: sqlx::Error| StoreError::Open(sentence(file, &error));
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .pragma("journal_size_limit", "67108864")
-            .pragma("temp_store", "memory")
-            .disable_statement_logging();
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(fail)?;
-        migrate(&mut writer, file).await?;
+        migrate(&mut writer, file, MIGRATIONS).await?;
         let readers = options.read_only(true).create_if_missing(false);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(1)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(READER_TIMEOUT)
+            // A connection to a file does not go away by itself.
+            .test_before_acquire(false)
             .connect_with(readers)
             .await
             .map_err(fail)?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers })
+        Ok(Self { writer: Arc::new(Mutex::new(Some(Writer::of(writer)))), readers })
     }
 }
 
-async fn migrate(writer: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
+pub(super) fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .pragma("journal_size_limit", "67108864")
+        .pragma("temp_store", "memory")
+}
+
+/// Brings the schema up to date, a step at a time: each in a transaction that looks at the version
+/// first, so that two who open a new file at once do not both make it.
+pub(super) async fn migrate(
+    writer: &mut SqliteConnection,
+    file: &Path,
+    steps: &[&'static str],
+) -> Result<(), StoreError> {
     let fail = |error: sqlx::Error| StoreError::Open(sentence(file, &error));
-    let row = sqlx::query("PRAGMA user_version").fetch_one(&mut *writer).await.map_err(fail)?;
+    while version(writer, file, steps.len()).await? < steps.len() {
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?;
+        let step = version(&mut transaction, file, steps.len()).await?;
+        if let Some(sql) = steps.get(step) {
+            sqlx::raw_sql(*sql).execute(&mut *transaction).await.map_err(fail)?;
+            let set = AssertSqlSafe(format!("PRAGMA user_version = {}", step + 1));
+            sqlx::query(set).execute(&mut *transaction).await.map_err(fail)?;
+        }
+        transaction.commit().await.map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// The version of the schema in the file, unless it is newer than what is `known`.
+async fn version(connection: &mut SqliteConnection, file: &Path, known: usize) -> Result<usize, StoreError> {
+    let row = sqlx::query("PRAGMA user_version").fetch_one(connection).await;
+    let row = row.map_err(|error| StoreError::Open(sentence(file, &error)))?;
     let version = usize::try_from(row.get::<i64, _>(0)).unwrap_or(usize::MAX);
-    if version > SCHEMA_VERSION {
+    if version > known {
         return Err(StoreError::Open(format!(
-            "{} was written by a newer version of Hubbub (schema {version}, this program knows {SCHEMA_VERSION}): \
+            "{} was written by a newer version of Hubbub (schema {version}, this program knows {known}): \
              start that version, or restore a backup made by this one",
             file.display()
         )));
     }
-    for (step, sql) in (1..).zip(MIGRATIONS).skip(version) {
-        let mut transaction = writer.begin().await.map_err(fail)?;
-        sqlx::raw_sql(*sql).execute(&mut *transaction).await.map_err(fail)?;
-        let set = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {step}"));
-        sqlx::query(set).execute(&mut *transaction).await.map_err(fail)?;
-        transaction.commit().await.map_err(fail)?;
-    }
-    Ok(())
+    Ok(version)
 }
 
 /// What is wrong with the file, and what to do.

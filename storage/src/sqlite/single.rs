@@ -6,7 +6,7 @@
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::{Stop, append::body_of};
+use super::{Stop, append::body_of, rollback};
 use crate::append::ShardAppend;
 
 /// Most events of such an append: one statement text for each number of them is kept prepared.
@@ -52,8 +52,7 @@ pub(super) async fn append(connection: &mut SqliteConnection, part: &ShardAppend
     match query.fetch_all(&mut *connection).await {
         Ok(rows) => Ok(!rows.is_empty()),
         Err(error) => {
-            // SQLite rolls some failures back by itself, and then says that there is nothing to do.
-            let _ = sqlx::query("ROLLBACK").execute(connection).await;
+            rollback(connection).await;
             Err(Stop::Failed(error))
         }
     }
