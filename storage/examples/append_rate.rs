@@ -6,7 +6,8 @@
 //!
 //! The file is made in `FOLDER` (the system's temporary folder without one) and removed at the end,
 //! so the figures are those of the disk that `FOLDER` is on. Every append is durable: one commit, one
-//! sync of the journal. Events are of 220 bytes, spread over 100 rooms of 16 shards.
+//! sync of the journal. Events are of 220 bytes, spread over 100 rooms of 16 shards; at the end one
+//! room is filled up, to see whether a page costs more in a large room.
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
 
 use std::{env, error::Error, path::PathBuf, time::Instant};
@@ -34,19 +35,27 @@ struct Owner {
     heads: Vec<ShardSeq>,
     rooms: Vec<Seq>,
     sent: u64,
+    /// How many of the rooms are talked in.
+    busy: u64,
 }
 
 impl Owner {
     async fn of(store: SqliteStore) -> Result<Self, Box<dyn Error>> {
         let shards: Vec<(ShardId, Epoch)> = (0..SHARDS).map(|shard| (ShardId(shard), Epoch(1))).collect();
         store.activate(&shards, NodeId(1)).await?;
-        Ok(Self { store, heads: vec![ShardSeq(0); SHARDS as usize], rooms: vec![Seq(0); ROOMS as usize], sent: 0 })
+        Ok(Self {
+            store,
+            heads: vec![ShardSeq(0); SHARDS as usize],
+            rooms: vec![Seq(0); ROOMS as usize],
+            sent: 0,
+            busy: ROOMS,
+        })
     }
 
     fn batch(&mut self, events: usize) -> AppendBatch {
         let mut shards: Vec<ShardAppend> = Vec::new();
         for _ in 0..events {
-            let room = self.sent % ROOMS;
+            let room = self.sent % self.busy;
             let shard = ShardId((room % u64::from(SHARDS)) as u32);
             let at = shard.0 as usize;
             let place = shards.iter().position(|part| part.shard == shard).unwrap_or_else(|| {
@@ -85,18 +94,20 @@ impl Owner {
         Ok(())
     }
 
-    async fn pages(&self) -> Result<(), Box<dyn Error>> {
+    /// Pages of rooms among the first `rooms`.
+    async fn pages(&self, window: Window, rooms: u64) -> Result<(), Box<dyn Error>> {
         let mut took_us = Vec::with_capacity(PAGES);
         for turn in 0..PAGES {
-            let room = RoomId::from_raw(1_000 + turn as u64 % ROOMS);
+            let room = RoomId::from_raw(1_000 + turn as u64 % rooms);
             let begun = Instant::now();
-            let page = self.store.messages(room, Window::Newest, PAGE).await?;
+            let page = self.store.messages(room, window, PAGE).await?;
             took_us.push(begun.elapsed().as_micros());
             if page.messages.len() != PAGE {
                 return Err(format!("a page of {} messages", page.messages.len()).into());
             }
         }
-        println!("history {PAGE:>4} a page                      {}", spread(&mut took_us));
+        let size = self.rooms[0].0;
+        println!("page of {PAGE:>4}, rooms of {size:>7}  {window:?}: {}", spread(&mut took_us));
         Ok(())
     }
 }
@@ -128,7 +139,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (events, times) in RUNS {
         owner.appends(events, times).await?;
     }
-    owner.pages().await?;
+    owner.pages(Window::Newest, ROOMS).await?;
+    owner.busy = 1;
+    owner.appends(256, 400).await?;
+    owner.pages(Window::Newest, 1).await?;
+    owner.pages(Window::Around(Seq(owner.rooms[0].0 / 2)), 1).await?;
+    let begun = Instant::now();
+    owner.store.counts(&[RoomId::from_raw(1_000)]).await?;
+    println!("count of a room of {}: {} µs", owner.rooms[0].0, begun.elapsed().as_micros());
     store.close().await;
     Ok(())
 }

@@ -79,6 +79,7 @@ async fn run_and_kill(file: &Path, after: Duration) -> u64 {
         .spawn()
         .expect("this test starts again");
     tokio::time::sleep(after).await;
+    assert!(child.try_wait().expect("our child").is_none(), "the child ended by itself");
     child.kill().expect("the child was running");
     let output = child.wait_with_output().expect("the child has ended");
     let output = String::from_utf8_lossy(&output.stdout);

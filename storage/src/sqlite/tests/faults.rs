@@ -14,14 +14,16 @@ use crate::{
     sqlite::{AsyncWork, Stop},
 };
 
-/// Polls `work` at most `times`, then gives it up.
+/// Polls `work` at most `times`, with a turn for other tasks in between, then gives it up at once.
 async fn give_up_after<T>(times: usize, work: impl Future<Output = T>) {
     let mut work = pin!(work);
-    for _ in 0..times {
+    for poll in 0..times {
+        if poll > 0 {
+            tokio::task::yield_now().await;
+        }
         if std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_ready())).await {
             return;
         }
-        tokio::task::yield_now().await;
     }
 }
 
