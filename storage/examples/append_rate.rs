@@ -12,7 +12,6 @@
 
 use std::{env, error::Error, path::PathBuf, time::Instant};
 
-use bytes::Bytes;
 use hubbub_protocol::{
     event::{Created, Event, EventBody},
     ids::{Epoch, MessageKey, NodeId, RoomId, Seq, ShardSeq, UserId},
@@ -66,7 +65,7 @@ impl Owner {
             let seq = &mut self.rooms[room as usize];
             *seq = seq.next();
             let event = event(RoomId::from_raw(1_000 + room), *seq, self.sent);
-            let push = Bytes::from(event.encode());
+            let push = event.encode();
             let shard_seq = shards[place].new_head().next();
             shards[place].events.push(NewEvent::of(&event, shard_seq, push));
             self.sent += 1;

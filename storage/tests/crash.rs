@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hubbub_protocol::{
     event::{Created, Event, EventBody},
     ids::{Epoch, NodeId, RoomId, Seq, ShardSeq, UserId},
@@ -44,7 +43,7 @@ fn part(shard: ShardId, epoch: Epoch, head: u64) -> ShardAppend {
         let body = EventBody::MessageCreated(Box::new(Created { text: format!("{seq}"), ..Created::default() }));
         let ts = Timestamp(1_795_435_200_000);
         let event = Event { room, seq: Seq(seq), ts, by: USER, key: None, body };
-        NewEvent::of(&event, ShardSeq(seq), Bytes::from(event.encode()))
+        NewEvent::of(&event, ShardSeq(seq), event.encode())
     };
     let events = (head + 1..=head + EVENTS).map(message).collect();
     let effects = vec![Effect::PutMarker { user: USER, room, seq: Seq(head + EVENTS) }];

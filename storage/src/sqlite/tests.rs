@@ -5,7 +5,6 @@ mod faults;
 mod opening;
 mod plans;
 
-use bytes::Bytes;
 use hubbub_protocol::{
     event::{Created, Event, EventBody},
     ids::{Epoch, MessageKey, NodeId, RoomId, Seq, ShardSeq, UserId},
@@ -48,7 +47,7 @@ fn messages(head: u64, events: u64) -> AppendBatch {
             key: Some(MessageKey(Uuid::from_u128(u128::from(seq)))),
             body: EventBody::MessageCreated(Box::new(Created { text, ..Created::default() })),
         };
-        NewEvent::of(&event, ShardSeq(seq), Bytes::from(event.encode()))
+        NewEvent::of(&event, ShardSeq(seq), event.encode())
     };
     let events = (head + 1..=head + events).map(message).collect();
     let part = ShardAppend { shard: SHARD, epoch: EPOCH, old_head: ShardSeq(head), events, effects: Vec::new() };
