@@ -14,6 +14,9 @@ use crate::{
     sqlite::{AsyncWork, Stop},
 };
 
+/// Events of an append that goes to the database in one call, and of one that does not.
+const SIZES: [u64; 2] = [1, 50];
+
 /// Polls `work` at most `times`, with a turn for other tasks in between, then gives it up at once.
 async fn give_up_after<T>(times: usize, work: impl Future<Output = T>) {
     let mut work = pin!(work);
@@ -33,15 +36,16 @@ async fn give_up_after<T>(times: usize, work: impl Future<Output = T>) {
 async fn what_is_said_of_an_append_given_up_stays_true() {
     let (store, _folder) = ours(&[]).await;
     let mut committed = 0;
-    for turn in 0..60 {
-        let batch = messages(committed, 1);
-        give_up_after(turn % 12, store.append(&batch)).await;
+    for turn in 0..72 {
+        let size = SIZES[turn % 2];
+        let batch = messages(committed, size);
+        give_up_after(turn / 2 % 12, store.append(&batch)).await;
         let said = store.resolve(&batch).await.expect("a read")[0];
         // Another write is through only after everything that was on its way.
         store.secret_or("after", b"all").await.expect("a write");
         let now = head(&store).await;
         match said {
-            AppendOutcome::Committed => assert_eq!(now, committed + 1, "turn {turn}"),
+            AppendOutcome::Committed => assert_eq!(now, committed + size, "turn {turn}"),
             AppendOutcome::Conflict { head } => assert_eq!((head.0, now), (committed, committed), "turn {turn}"),
             other => panic!("turn {turn}: {other:?}"),
         }
@@ -72,19 +76,25 @@ async fn work_that_panics_is_rolled_back_and_the_store_goes_on() {
 
 #[tokio::test]
 async fn on_a_full_disk_nothing_is_acknowledged_until_there_is_room() {
+    for size in SIZES {
+        fill_up_and_make_room(size).await;
+    }
+}
+
+async fn fill_up_and_make_room(size: u64) {
     let (store, _folder) = ours(&[("max_page_count", "100")]).await;
     let mut committed = 0;
     let error = loop {
-        match store.append(&messages(committed, 50)).await {
+        match store.append(&messages(committed, size)).await {
             Ok(outcomes) => assert_eq!(outcomes, [AppendOutcome::Committed]),
             Err(error) => break error,
         }
-        committed += 50;
+        committed += size;
         assert!(committed < 10_000, "100 pages hold fewer events than were acknowledged");
     };
     assert!(committed > 0, "the first appends had room");
     assert_eq!(error.aftermath(), Aftermath::Unknown);
-    let batch = messages(committed, 50);
+    let batch = messages(committed, size);
     let untouched = AppendOutcome::Conflict { head: ShardSeq(committed) };
     assert_eq!(store.resolve(&batch).await.expect("a read"), [untouched]);
     store.append(&batch).await.expect_err("the disk is still full");
@@ -92,9 +102,11 @@ async fn on_a_full_disk_nothing_is_acknowledged_until_there_is_room() {
     assert_eq!(events.len() as u64, committed);
 
     let room = sqlx::query("PRAGMA max_page_count = 100000");
-    room.execute(store.writer.lock().await.as_mut().expect("open")).await.expect("a pragma");
+    let mut writer = store.writer.lock().await;
+    room.execute(&mut writer.as_mut().expect("an open store").connection).await.expect("a pragma");
+    drop(writer);
     assert_eq!(store.append(&batch).await.expect("there is room"), [AppendOutcome::Committed]);
-    assert_eq!(head(&store).await, committed + 50);
+    assert_eq!(head(&store).await, committed + size);
 }
 
 #[tokio::test]
