@@ -1,9 +1,10 @@
 //! The appender: takes what rooms have accepted, commits it in batches under the fence, and tells
 //! the rooms.
 //!
-//! A lane serves a fixed set of shards and has one batch in flight. There is no timer: an append
-//! that finds the lane idle is committed at once, and whatever arrives meanwhile makes up the next
-//! batch, so batches grow with the load by themselves.
+//! A lane serves a fixed set of shards and has one batch in flight. At low load there is no timer: an
+//! append that finds the lane idle is committed at once, and whatever arrives meanwhile makes up the
+//! next batch. Above [`LINGER_ABOVE_PER_S`] a commit would hold one or two events and cost as much as
+//! a hundred, so a batch waits [`LINGER`] for company.
 //!
 //! # Invariants
 //!
@@ -49,6 +50,13 @@ const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Appends that may wait for a lane: eight batches, a few milliseconds of work.
 pub const LANE_QUEUE_MAX: usize = 8 * BATCH_EVENTS_MAX;
+/// Events a second from which a batch waits for company: below, a commit each is less than a
+/// hundredth of a core, and nobody should wait.
+const LINGER_ABOVE_PER_S: f64 = 100.0;
+/// How long a batch waits for company. At 200 events a second it gathers two, at 2,000 ten.
+const LINGER: Duration = Duration::from_millis(5);
+/// Events that are company enough.
+const LINGER_EVENTS: usize = 32;
 /// Pause between two tries to learn what became of a batch.
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 /// Tries before the events of a batch are given up as not answered: 5 s.
@@ -125,6 +133,32 @@ impl Lane {
     }
 }
 
+/// How many events a second a lane has lately taken.
+#[derive(Debug)]
+struct Pace {
+    per_s: f64,
+    at: tokio::time::Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { per_s: 0.0, at: tokio::time::Instant::now() }
+    }
+
+    const fn is_brisk(&self) -> bool {
+        self.per_s > LINGER_ABOVE_PER_S
+    }
+
+    /// Takes a batch of `events` in. A pause of a second or more forgets what was before.
+    fn note(&mut self, events: usize) {
+        let passed_s = self.at.elapsed().as_secs_f64().max(0.000_1);
+        self.at = tokio::time::Instant::now();
+        let weight = passed_s.min(1.0);
+        let now = f64::from(u32::try_from(events).unwrap_or(u32::MAX)) / passed_s;
+        self.per_s += (now - self.per_s) * weight.max(0.05);
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Fence {
     epoch: Epoch,
@@ -142,8 +176,16 @@ struct Task {
 impl Task {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut barriers = Vec::new();
+        let mut pace = Pace::new();
         while let Some(first) = queue.recv().await {
+            if pace.is_brisk()
+                && queue.len() < LINGER_EVENTS
+                && matches!(&first, Job::Append(a) if a.events.len() < LINGER_EVENTS)
+            {
+                tokio::time::sleep(LINGER).await;
+            }
             let appends = collect(first, &mut queue, &mut barriers);
+            pace.note(appends.iter().map(|append| append.events.len()).sum());
             if !appends.is_empty() {
                 self.commit(appends).await;
             }
@@ -311,4 +353,28 @@ fn collect(first: Job, queue: &mut mpsc::Receiver<Job>, barriers: &mut Vec<onesh
         }
     }
     appends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pace_of(every: Duration, events: usize, batches: usize) -> Pace {
+        let mut pace = Pace::new();
+        for _ in 0..batches {
+            tokio::time::advance(every).await;
+            pace.note(events);
+        }
+        pace
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_lane_makes_nobody_wait_and_a_busy_one_gathers() {
+        assert!(!pace_of(Duration::from_millis(50), 1, 100).await.is_brisk());
+        assert!(pace_of(Duration::from_millis(5), 1, 100).await.is_brisk());
+        let mut pace = pace_of(Duration::from_millis(5), 1, 100).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        pace.note(1);
+        assert!(!pace.is_brisk(), "what was before a pause still counts");
+    }
 }
