@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 /// How long a node may take until it listens.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// Lines of a node that wait to be read; what comes when nobody reads any more is let go.
+const LINES_MAX: usize = 1_024;
 /// A password that is long enough.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -83,12 +85,12 @@ impl Node {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(LINES_MAX);
         let said = child.stderr.take().expect("standard error is piped");
         thread::spawn(move || {
             for line in BufReader::new(said).lines().map_while(Result::ok) {
                 // The test may have heard enough.
-                let _ = tell.send(line);
+                let _ = tell.try_send(line);
             }
         });
         let mut lines = Vec::new();

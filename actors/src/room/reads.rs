@@ -12,11 +12,13 @@ use hubbub_protocol::{
     permissions::Permissions,
     rest::{Edit, History},
 };
-use hubbub_storage::Window;
+use hubbub_storage::{MessagePage, Window};
 
 use super::Rooms;
 use crate::caller::Caller;
 
+/// Reads of a page after which one that moved meanwhile is taken as it is.
+const STEADY_TRIES: u32 = 3;
 /// Texts of one message that are told.
 const EDITS_MAX: usize = 100;
 
@@ -42,18 +44,39 @@ impl Rooms {
         limit: usize,
     ) -> Result<History, Refusal> {
         self.may_read(caller, room).await?;
-        let head = self.head(room).await?;
         let window = match page {
             Page::Newest => Window::Newest,
             Page::Before(seq) => Window::Before(seq),
             Page::After(seq) => Window::After(seq),
             Page::Around(seq) => Window::Around(seq),
         };
-        let read = self.context.store.messages(room, window, limit).await;
-        let page = self.context.directory.read(read)?;
+        let (head, page) = self.page_at_a_head(room, window, limit).await?;
         let messages = self.seen_by(caller.user, page.messages).await?;
-        let head = messages.last().map_or(head, |newest| head.max(newest.seq));
         Ok(History { messages, more_before: page.more_before, more_after: page.more_after, head })
+    }
+
+    /// Reads a page together with the head it was read at, so that a client that applies the events
+    /// after that head ends where a fresh read would. In a room that moves all the time the page may
+    /// hold a little more than its head says, after [`STEADY_TRIES`] reads.
+    async fn page_at_a_head(
+        &self,
+        room: RoomId,
+        window: Window,
+        limit: usize,
+    ) -> Result<(Seq, MessagePage), Refusal> {
+        let directory = &self.context.directory;
+        let mut head =
+            directory.read(self.context.store.heads(&[room]).await)?.first().copied().unwrap_or_default();
+        for tries in 1.. {
+            let page = directory.read(self.context.store.messages(room, window, limit).await)?;
+            let after =
+                directory.read(self.context.store.heads(&[room]).await)?.first().copied().unwrap_or_default();
+            if after == head || tries == STEADY_TRIES {
+                return Ok((head, page));
+            }
+            head = after;
+        }
+        Err(crate::answer::unavailable())
     }
 
     /// One message.
