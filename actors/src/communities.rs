@@ -1,16 +1,22 @@
 //! Communities: the verbs around them, judged by rights, stored as an event of the community's log
 //! together with the facts it changes.
 //!
-//! * here: communities and who is a member; [`rooms`]; [`invites`]; [`conversations`].
+//! * here: communities and who is a member; [`rooms`]; [`room_members`]; [`invites`]; [`conversations`].
 //!
 //! # Order of effects
 //!
 //! judge → event and facts in one commit → forget what was cached → let go of who has lost a right →
 //! tell the people concerned → answer. So what is committed after the answer is judged by, and sent
 //! to, the new members only.
+//!
+//! # Failure
+//!
+//! What must be read to let somebody go is read before the commit: once the facts are changed, no
+//! failure keeps the rest from happening.
 
 pub mod conversations;
 pub mod invites;
+pub mod room_members;
 pub mod rooms;
 
 use std::sync::Arc;
@@ -204,10 +210,8 @@ impl Communities {
             self.context.directory.forget_room(*room, Some(id));
         }
         self.context.directory.forget_community(id);
-        for user in members {
-            self.context.directory.forget_member(id, user);
-            people::revoke(&self.context, user, &rooms, Some(id)).await;
-        }
+        members.iter().for_each(|user| self.context.directory.forget_member(id, *user));
+        people::revoke_all(&self.context, &members, &rooms, Some(id)).await;
         Ok(())
     }
 
@@ -270,6 +274,12 @@ impl Communities {
 
     /// Makes the caller a member, if it is none, and tells what it has joined.
     async fn admit(&self, caller: Caller, id: CommunityId) -> Result<rest::Joined, Refusal> {
+        let _alone = self.context.gates.of(caller.user).await;
+        self.let_in(caller, id).await
+    }
+
+    /// [`Communities::admit`], for who holds the caller's gate.
+    async fn let_in(&self, caller: Caller, id: CommunityId) -> Result<rest::Joined, Refusal> {
         let community = self.facts(id).await?;
         if self.context.directory.member(id, caller.user).await?.is_none() {
             let member = facts::Member {
@@ -315,10 +325,11 @@ impl Communities {
             }
             EventBody::MemberRemoved { user, reason, by: caller.user }
         };
+        let known = self.every_room(id).await?;
         let effects = vec![Effect::RemoveMember { community: id, user }];
         self.rooms.record(id.log(), caller.user, body, effects).await?;
-        let rooms = self.every_room(id).await?;
         self.context.directory.forget_member(id, user);
+        let rooms = self.every_room(id).await.unwrap_or(known);
         self.context.directory.forget_rooms_of_member(&rooms, user);
         people::revoke(&self.context, user, &rooms, Some(id)).await;
         Ok(())

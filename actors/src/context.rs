@@ -23,6 +23,7 @@ use ractor::ActorCell;
 
 use crate::{
     directory::Directory,
+    gates::Gates,
     lane::Lane,
     markers::Markers,
     relay::Follower,
@@ -117,6 +118,8 @@ pub struct Context {
     pub users: UserSlots,
     /// Facts and rights, cached.
     pub directory: Directory,
+    /// One thing at a time per user.
+    pub gates: Gates,
     /// Read markers of the users who are here.
     pub markers: Markers,
     /// Followers of relays that died, with the seq they have got to, until a successor has them.

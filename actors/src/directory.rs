@@ -7,6 +7,8 @@
 //! * [`Directory::still`] gives the rights as of now, never those of a membership that was ended
 //!   before: whoever removes a right raises the version first.
 
+mod rights;
+
 use std::{
     hash::Hash,
     sync::{
@@ -20,7 +22,6 @@ use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     ids::{CommunityId, RoomId, Seq, UserId},
     permissions::Permissions,
-    room::RoomKind,
 };
 use hubbub_storage::{
     ErrorChain, Store, StoreError,
@@ -28,6 +29,7 @@ use hubbub_storage::{
 };
 use moka::sync::Cache;
 
+pub use self::rights::{community_rights, room_rights};
 use crate::answer::unavailable;
 
 /// Rooms, communities and users kept: about 500 bytes each, 50 MB in all.
@@ -279,6 +281,19 @@ impl Directory {
         permissions.has(Permissions::VIEW).then_some(permissions)
     }
 
+    /// Whether a user administers the community of a room and so sees it without being its member, as
+    /// far as memory tells.
+    #[must_use]
+    pub fn known_to_administer(&self, user: UserId, room: RoomId) -> bool {
+        let known = || {
+            let community = self.rooms.get(&room)??.community?;
+            let member = self.members.get(&(community, user))?;
+            let facts = self.communities.get(&community)??;
+            Some(community_rights(&facts, user, member.as_deref()))
+        };
+        known().is_some_and(|rights| rights.has(Permissions::ADMINISTRATOR))
+    }
+
     fn changed(&self, forget: impl FnOnce()) {
         self.version.fetch_add(1, Ordering::AcqRel);
         forget();
@@ -338,69 +353,4 @@ fn granted(room: Arc<Room>, permissions: Permissions, known: bool, version: u64)
     } else {
         Refusal::not_found("room")
     })
-}
-
-/// The rights of a member in a community as a whole.
-#[must_use]
-pub fn community_rights(community: &Community, user: UserId, member: Option<&Member>) -> Permissions {
-    match member {
-        _ if community.owner == user => Permissions::ALL,
-        Some(member) => community.member_permissions | member.extra_permissions,
-        None => Permissions::NONE,
-    }
-}
-
-/// The rights in one room of someone who has `rights` in its community; `in_room` says whether the
-/// user is one of the members of a room, or its thread's room, that has its own.
-#[must_use]
-pub fn room_rights(room: &Room, rights: Permissions, in_room: bool) -> Permissions {
-    if !in_room && !rights.has(Permissions::ADMINISTRATOR) {
-        return Permissions::NONE;
-    }
-    match room.kind {
-        RoomKind::Community if rights.has(Permissions::VIEW_AUDIT) => Permissions::VIEW | Permissions::HISTORY,
-        RoomKind::Community => Permissions::NONE,
-        RoomKind::Announcement if !rights.has(Permissions::PUBLISH) => rights.without(Permissions::SEND),
-        RoomKind::Thread if rights.has(Permissions::SEND_IN_THREADS) => rights | Permissions::SEND,
-        RoomKind::Thread => rights.without(Permissions::SEND),
-        RoomKind::Announcement | RoomKind::Text | RoomKind::Forum | RoomKind::Dm | RoomKind::Group => rights,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hubbub_protocol::time::Timestamp;
-
-    fn room(kind: RoomKind, private: bool) -> Room {
-        Room {
-            id: RoomId::from_raw(1),
-            community: Some(CommunityId::from_raw(2)),
-            kind,
-            name: "n".into(),
-            topic: String::new(),
-            private,
-            parent: None,
-            category: None,
-            position: 0,
-            slow_mode_s: 0,
-            archived: false,
-            created_at: Timestamp(0),
-        }
-    }
-
-    #[test]
-    fn announcements_are_sent_by_publishers_only() {
-        let rights = Permissions::MEMBER;
-        assert!(!room_rights(&room(RoomKind::Announcement, false), rights, true).has(Permissions::SEND));
-        let publisher = rights | Permissions::PUBLISH;
-        assert!(room_rights(&room(RoomKind::Announcement, false), publisher, true).has(Permissions::SEND));
-    }
-
-    #[test]
-    fn a_private_room_is_nothing_to_those_outside_but_administrators() {
-        let private = room(RoomKind::Text, true);
-        assert_eq!(room_rights(&private, Permissions::MEMBER, false), Permissions::NONE);
-        assert!(room_rights(&private, Permissions::ALL, false).has(Permissions::VIEW));
-    }
 }

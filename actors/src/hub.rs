@@ -84,6 +84,7 @@ impl Hub {
             lanes,
             slots: Slots::default(),
             users: UserSlots::default(),
+            gates: crate::gates::Gates::default(),
             markers: Markers::default(),
             orphans: Mutex::default(),
             quarantine: Mutex::new(HashMap::new()),

@@ -6,6 +6,7 @@ pub mod communities;
 pub mod connection;
 pub mod context;
 pub mod directory;
+pub mod gates;
 pub mod hub;
 pub mod lane;
 pub mod markers;

@@ -78,18 +78,33 @@ pub fn community_brief(community: &Community) -> Value {
 /// Returns once every relay here has let go of the user and every append accepted before is settled,
 /// so that what is committed from now on is judged by the new facts.
 pub async fn revoke(context: &Context, user: UserId, rooms: &[RoomId], community: Option<CommunityId>) {
+    revoke_all(context, &[user], rooms, community).await;
+}
+
+/// [`revoke`] for several users.
+pub async fn revoke_all(context: &Context, users: &[UserId], rooms: &[RoomId], community: Option<CommunityId>) {
+    if users.is_empty() {
+        return;
+    }
     for lane in &context.lanes {
         lane.barrier().await;
     }
     for room in rooms {
-        let (done, wait) = oneshot::channel();
-        let sent = context
-            .slots
-            .with_relay(*room, |relay| relay.cast(RelayMessage::Revoke { user, last: None, done }).is_ok());
-        if sent == Some(true) {
-            // A relay that dies meanwhile has no followers left.
+        let mut waits = Vec::with_capacity(users.len());
+        context.slots.with_relay(*room, |relay| {
+            for user in users {
+                let (done, wait) = oneshot::channel();
+                if relay.cast(RelayMessage::Revoke { user: *user, done }).is_ok() {
+                    waits.push(wait);
+                }
+            }
+        });
+        for wait in waits {
+            // A relay that dies meanwhile hands its followers on, and they are judged anew then.
             let _ = wait.await;
         }
     }
-    context.sessions.to_user(user, || SessionMessage::Revoked { rooms: rooms.to_vec(), community });
+    for user in users {
+        context.sessions.to_user(*user, || SessionMessage::Revoked { rooms: rooms.to_vec(), community });
+    }
 }

@@ -10,7 +10,11 @@
 //!   healed from the log before anything later is handed on.
 //! * The answer to `subscribe` goes ahead of the first event, and events from the log ahead of live
 //!   ones.
-//! * After [`RelayMessage::Revoke`] is answered, nothing more reaches that user from here.
+//! * After [`RelayMessage::Revoke`] is answered, nothing more reaches that user from here: a follower
+//!   is judged when it arrives, and whoever takes a right away changes the facts before it revokes.
+//! * The event that tells of a member's removal is the last of the room that reaches the member.
+
+mod delivery;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,7 +23,7 @@ use std::{
 };
 
 use hubbub_protocol::{
-    event::{Event, EventBody, EventClass},
+    event::EventClass,
     frame::Frame,
     ids::{RoomId, Seq, UserId},
     limits::{REPLAY_EVENTS_MAX, TYPING_EVERY_MS},
@@ -31,9 +35,11 @@ use hubbub_storage::{ErrorChain, StoreError, StoredEvent};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 
+pub use self::delivery::Delivery;
 use crate::{
     connection::Connection,
     context::{Context, Counters},
+    directory::Access,
     slots::Permit,
 };
 
@@ -54,30 +60,6 @@ const HEAL_EVENTS: usize = 1_000;
 /// Sessions handed an event before other tasks of the thread get their turn: about 1 ms of writes.
 const FAN_OUT_SLICE: usize = 256;
 
-/// An event on its way to subscribers.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    seq: Seq,
-    class: EventClass,
-    frame: Arc<Frame>,
-    mentions: Option<Arc<Event>>,
-}
-
-impl Delivery {
-    /// The delivery of `event`, whose push is `frame`.
-    #[must_use]
-    pub fn of(event: Event, frame: Arc<Frame>) -> Self {
-        let everyone = matches!(&event.body, EventBody::MessageCreated(created) if created.mentions.everyone);
-        let (seq, class) = (event.seq, event.body.kind().class());
-        Self { seq, class, frame, mentions: everyone.then(|| Arc::new(event)) }
-    }
-
-    fn stored(event: &StoredEvent) -> Self {
-        let frame = Arc::new(Frame::new(&event.push));
-        Self { seq: event.seq, class: event.kind.class(), frame, mentions: None }
-    }
-}
-
 /// A session that follows a room.
 #[derive(Debug, Clone)]
 pub struct Follower {
@@ -85,6 +67,8 @@ pub struct Follower {
     pub session: u64,
     /// Whose it is.
     pub user: UserId,
+    /// The rights by which it follows.
+    pub access: Access,
     /// Where events go.
     pub connection: Arc<dyn Connection>,
     /// How it follows.
@@ -137,7 +121,7 @@ pub enum RelayMessage {
     /// Events read from the log for one who subscribes.
     Replayed { session: u64, read: Result<Vec<StoredEvent>, StoreError> },
     /// Hand nothing more to this user; answered when that is so.
-    Revoke { user: UserId, last: Option<Arc<Frame>>, done: oneshot::Sender<()> },
+    Revoke { user: UserId, done: oneshot::Sender<()> },
     /// Somebody is typing.
     Typing { user: UserId },
     /// Send the `typing` push that waits.
@@ -262,7 +246,7 @@ impl Actor for RelayActor {
             RelayMessage::Deliver(deliveries) => state.deliver(deliveries).await,
             RelayMessage::Healed(read) => state.healed(read).await,
             RelayMessage::Replayed { session, read } => state.replayed(session, read),
-            RelayMessage::Revoke { user, last, done } => state.revoke(user, last, done),
+            RelayMessage::Revoke { user, done } => state.revoke(user, done),
             RelayMessage::Typing { user } => state.typing(user),
             RelayMessage::FlushTyping => state.flush_typing(),
             RelayMessage::FlushUnread => state.flush_unread(),
@@ -276,6 +260,11 @@ impl Actor for RelayActor {
 impl RelayState {
     fn follow(&mut self, joining: Joining) {
         self.forget(joining.follower.session);
+        // Asked here, not before: a right that is taken away from now on is followed by a `Revoke`.
+        if self.context.directory.still(&joining.follower.access, joining.follower.user).is_none() {
+            self.rest();
+            return;
+        }
         let Some(head) = self.head else {
             self.waiting.push(joining);
             return;
@@ -451,6 +440,11 @@ impl RelayState {
                 self.context.markers.mentioned(user, self.room, event.seq);
             }
         }
+        if let Some(user) = delivery.gone
+            && !self.context.directory.known_to_administer(user, self.room)
+        {
+            self.let_go(user);
+        }
         self.ring.push_back(delivery);
         if self.ring.len() > RING_MAX {
             self.ring.pop_front();
@@ -503,11 +497,14 @@ impl RelayState {
         }
     }
 
-    fn revoke(&mut self, user: UserId, last: Option<Arc<Frame>>, done: oneshot::Sender<()>) {
+    fn revoke(&mut self, user: UserId, done: oneshot::Sender<()>) {
+        self.let_go(user);
+        let _: Result<(), ()> = done.send(());
+    }
+
+    /// Forgets every follower of a user.
+    fn let_go(&mut self, user: UserId) {
         let gone = |follower: &Follower| follower.user == user;
-        for follower in self.live.iter().filter(|follower| gone(follower)) {
-            last.iter().for_each(|frame| follower.connection.control(Frame::new(frame.payload())));
-        }
         self.live.retain(|follower| !gone(follower));
         self.people.remove(&user);
         self.unread.retain(|_, unread| !gone(&unread.follower));
@@ -515,7 +512,6 @@ impl RelayState {
         self.replaying.retain(|_, joining| !gone(&joining.follower));
         self.typing.remove(&user);
         self.rest();
-        let _: Result<(), ()> = done.send(());
     }
 
     fn typing(&mut self, user: UserId) {

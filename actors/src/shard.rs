@@ -13,11 +13,17 @@ use std::{
     time::Duration,
 };
 
-use hubbub_protocol::{ids::RoomId, time::Timestamp};
+use hubbub_protocol::{
+    error::{CloseCode, ErrorCode},
+    ids::{RoomId, Seq},
+    time::Timestamp,
+};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
+    connection::Connection,
     context::{Context, Counters},
+    relay::Follower,
     room::handle,
 };
 
@@ -121,14 +127,48 @@ impl ShardState {
             *all = others;
             ours
         };
-        for (_, head, followers) in orphans {
-            for follower in followers {
-                // An answer was given when the follower began; now there is only the rest to send.
-                let taken = handle::follow(&self.context, room, follower, Some(head), Box::new(|_| ()));
-                if taken.is_err() {
-                    tracing::error!(room.id = %room, "could not take over a follower of a dead relay");
+        let context = self.context.clone();
+        tokio::spawn(async move {
+            for (_, head, followers) in orphans {
+                for follower in followers {
+                    take_up(&context, room, head, follower).await;
                 }
             }
+        });
+    }
+}
+
+/// Hands one follower on, judged anew: it may have lost its right while it had no relay.
+async fn take_up(context: &Arc<Context>, room: RoomId, head: Seq, mut follower: Box<Follower>) {
+    let left = LeftBehind(Some(follower.connection.clone()));
+    match context.directory.access(follower.user, room).await {
+        Ok(access) => follower.access = access,
+        Err(refusal) if refusal.code == ErrorCode::Unavailable => return,
+        Err(_) => {
+            left.taken_up();
+            return;
+        }
+    }
+    // An answer was given when the follower began; now there is only the rest to send.
+    let taken = handle::follow(context, room, follower, Some(head), Box::new(move |_| left.taken_up()));
+    if taken.is_err() {
+        tracing::error!(room.id = %room, "could not take over a follower of a dead relay");
+    }
+}
+
+/// A follower that no relay has; its client is asked to resume rather than left in silence.
+struct LeftBehind(Option<Arc<dyn Connection>>);
+
+impl LeftBehind {
+    fn taken_up(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for LeftBehind {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.close(CloseCode::GoingAway);
         }
     }
 }

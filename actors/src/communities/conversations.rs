@@ -31,6 +31,9 @@ impl Communities {
                 return Err(Refusal::not_found("user"));
             }
         }
+        // The same gate for both of a pair, so that two who begin at once find one conversation.
+        let gate = others.iter().copied().chain([caller.user]).min().unwrap_or(caller.user);
+        let _alone = self.context.gates.of(gate).await;
         if let [other] = others[..]
             && let Some(room) = self.context.directory.read(self.context.store.dm_of(caller.user, other).await)?
         {

@@ -120,15 +120,16 @@ impl Communities {
     /// # Errors
     /// `not_found` for one that is unknown, used up or over; `unavailable`.
     pub async fn accept_invite(&self, caller: Caller, code: &str) -> Result<rest::Joined, Refusal> {
+        let _alone = self.context.gates.of(caller.user).await;
         let known = self.context.directory.read(self.context.store.invite(code).await)?;
         if let Some(invite) = &known
             && self.context.directory.member(invite.community, caller.user).await?.is_some()
         {
-            return self.admit(caller, invite.community).await;
+            return self.let_in(caller, invite.community).await;
         }
         let used = self.context.store.use_invite(code, self.context.now()).await;
         let invite = self.context.directory.read(used)?.ok_or_else(|| Refusal::not_found("invite"))?;
-        self.admit(caller, invite.community).await
+        self.let_in(caller, invite.community).await
     }
 
     /// Joins by an invite that has been used for the caller already, at registration.

@@ -1,4 +1,11 @@
-//! Rooms of a community, and the members of rooms that have their own.
+//! Rooms of a community.
+//!
+//! # Invariants
+//!
+//! * Nobody is told anything of a private room but those who may see it; who loses sight of one by its
+//!   turning private is told so, and no more.
+//! * A room that turns private has one member of its own, who turned it; members it had when it was
+//!   private before are none any more.
 
 use std::sync::Arc;
 
@@ -8,18 +15,21 @@ use hubbub_protocol::{
     ids::{CommunityId, RoomId, UserId},
     limits::{NAME_CHARS_MAX, TOPIC_CHARS_MAX},
     permissions::Permissions,
-    rest::{self, Explained},
+    push::Push,
+    rest,
     room::{Room, RoomKind},
     text::{line, optional_line},
 };
 use hubbub_storage::{Effect, facts};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::Communities;
-use crate::{caller::Caller, context::Context, people};
+use crate::{caller::Caller, context::Context, people, user::push};
 
 /// Longest pause of slow mode: six hours.
 const SLOW_MODE_S_MAX: u32 = 21_600;
+/// Members read at once when a room turns private.
+const OWN_MEMBERS_PAGE: usize = 1_000;
 
 /// The facts of a new room.
 pub(super) fn fresh(context: &Context, community: CommunityId, name: String, kind: RoomKind) -> facts::Room {
@@ -109,7 +119,11 @@ impl Communities {
         self.shown_room(&room).await
     }
 
-    async fn room_facts(&self, caller: Caller, room: RoomId) -> Result<(Arc<facts::Room>, Permissions), Refusal> {
+    pub(super) async fn room_facts(
+        &self,
+        caller: Caller,
+        room: RoomId,
+    ) -> Result<(Arc<facts::Room>, Permissions), Refusal> {
         let access = self.context.directory.access(caller.user, room).await?;
         if access.room.kind == RoomKind::Community {
             return Err(Refusal::not_found("room"));
@@ -188,34 +202,79 @@ impl Communities {
         }
         let turns_private = after.private && !before.private;
         let mut effects = vec![Effect::PutRoom(Box::new(after.clone()))];
+        let (mut old_members, mut known) = (Vec::new(), Vec::new());
         if turns_private {
+            known = self.with_threads(room).await?;
+            old_members = self.own_members(room).await?;
+            effects.extend(old_members.iter().map(|user| Effect::RemoveRoomMember { room, user: *user }));
             effects.push(Effect::PutRoomMember { room, user: caller.user });
         }
         self.rooms.record(room, caller.user, EventBody::RoomUpdated { changed: changed.clone() }, effects).await?;
         self.rooms.settings_changed(&after);
+        old_members.iter().for_each(|user| self.context.directory.forget_room_member(room, *user));
         self.context.directory.forget_room_member(room, caller.user);
         if turns_private {
-            self.let_outsiders_go(room).await?;
+            self.let_outsiders_go(room, known).await;
         }
         if let Some(community) = after.community.filter(|_| after.parent.is_none()) {
-            changed.insert("room".into(), room.to_string().into());
-            self.tell_members(community, changed).await?;
+            self.tell_of_room(community, room, changed, !before.private).await?;
         }
         self.shown_room(&after).await
     }
 
-    /// Lets go of everyone here who may no longer see a room, and its threads.
-    async fn let_outsiders_go(&self, room: RoomId) -> Result<(), Refusal> {
-        for user in self.users_here() {
-            if self.context.directory.access(user, room).await.is_err() {
-                let rooms = self.with_threads(room).await?;
-                people::revoke(&self.context, user, &rooms, None).await;
+    /// Tells the devices of those who may see a room what changed of it. If it was not private before,
+    /// other members are told when it is now, as they knew of it.
+    async fn tell_of_room(
+        &self,
+        community: CommunityId,
+        room: RoomId,
+        mut changed: Map<String, Value>,
+        was_known: bool,
+    ) -> Result<(), Refusal> {
+        changed.insert("room".into(), room.to_string().into());
+        let gone = [("room", room.to_string().into()), ("private", true.into())];
+        let gone = gone.map(|(name, value): (&str, Value)| (name.to_owned(), value));
+        let gone = Push::Community { community, removed: false, changed: Map::from_iter(gone) };
+        let told = Push::Community { community, removed: false, changed };
+        for user in self.members_here(community).await? {
+            match self.context.directory.access(user, room).await {
+                Ok(_) => push(&self.context, user, &told),
+                Err(_) if was_known => push(&self.context, user, &gone),
+                Err(_) => {}
             }
         }
         Ok(())
     }
 
-    async fn with_threads(&self, room: RoomId) -> Result<Vec<RoomId>, Refusal> {
+    /// Every member that a room has of its own.
+    async fn own_members(&self, room: RoomId) -> Result<Vec<UserId>, Refusal> {
+        let mut members: Vec<UserId> = Vec::new();
+        loop {
+            let after = members.last().copied();
+            let page = self.context.store.room_members(room, after, OWN_MEMBERS_PAGE, None).await;
+            let page = self.context.directory.read(page)?;
+            members.extend(page.iter().map(|user| user.id));
+            if page.len() < OWN_MEMBERS_PAGE {
+                return Ok(members);
+            }
+        }
+    }
+
+    /// Lets go of everyone here who may no longer see a room, and its threads.
+    /// `known` is what is let go of if the store does not tell of threads begun meanwhile.
+    async fn let_outsiders_go(&self, room: RoomId, known: Vec<RoomId>) {
+        let mut outsiders = Vec::new();
+        for user in self.users_here() {
+            if self.context.directory.access(user, room).await.is_err() {
+                outsiders.push(user);
+            }
+        }
+        let rooms = self.with_threads(room).await.unwrap_or(known);
+        people::revoke_all(&self.context, &outsiders, &rooms, None).await;
+    }
+
+    /// A room and the threads that grew out of it.
+    pub(super) async fn with_threads(&self, room: RoomId) -> Result<Vec<RoomId>, Refusal> {
         let Some(facts) = self.context.directory.room(room).await? else { return Ok(vec![room]) };
         let Some(community) = facts.community else { return Ok(vec![room]) };
         let all = self.context.directory.read(self.context.store.rooms_of(community, true).await)?;
@@ -236,160 +295,21 @@ impl Communities {
             return Err(Refusal::forbidden("delete rooms"));
         }
         let rooms = self.with_threads(room).await?;
+        let mut saw_it = Vec::new();
+        for user in self.members_here(community).await? {
+            if self.context.directory.access(user, room).await.is_ok() {
+                saw_it.push(user);
+            }
+        }
         let body = EventBody::RoomDeleted { room, name: facts.name.clone() };
         let effects = rooms.iter().map(|room| Effect::DeleteRoom(*room)).collect();
         self.rooms.record(community.log(), caller.user, body, effects).await?;
         rooms.iter().for_each(|room| self.context.directory.forget_room(*room, Some(community)));
-        for user in self.users_here() {
-            people::revoke(&self.context, user, &rooms, None).await;
-        }
-        let told =
-            Map::from_iter([("room".to_owned(), room.to_string().into()), ("deleted".to_owned(), true.into())]);
-        self.tell_members(community, told).await
-    }
-
-    /// Members of a room by user id after `after`, at most `limit`, whose names begin with `prefix`:
-    /// its own, or those of its community.
-    ///
-    /// # Errors
-    /// `not_found`, `not_member`, `unavailable`.
-    pub async fn room_members(
-        &self,
-        caller: Caller,
-        room: RoomId,
-        after: Option<UserId>,
-        limit: usize,
-        prefix: Option<&str>,
-    ) -> Result<Vec<rest::Member>, Refusal> {
-        let (facts, _) = self.room_facts(caller, room).await?;
-        let facts = match facts.parent {
-            Some(parent) => {
-                self.context.directory.room(parent.room).await?.ok_or_else(|| Refusal::not_found("room"))?
-            }
-            None => facts,
-        };
-        match facts.community {
-            Some(community) if !facts.own_membership() => {
-                self.members(caller, community, after, limit, prefix).await
-            }
-            _ => {
-                let read = self.context.store.room_members(facts.id, after, limit, prefix).await;
-                let users = self.context.directory.read(read)?;
-                let of = |user: &facts::User| rest::Member {
-                    user: people::user_brief(user),
-                    joined_at: None,
-                    roles: Vec::new(),
-                };
-                Ok(users.iter().map(of).collect())
-            }
-        }
-    }
-
-    async fn put_room_member(&self, by: UserId, room: &facts::Room, user: UserId) -> Result<(), Refusal> {
-        let effects = vec![Effect::PutRoomMember { room: room.id, user }];
-        self.rooms.record(room.id, by, EventBody::MemberJoined { user }, effects).await?;
-        self.context.directory.forget_room_member(room.id, user);
-        if let Some(community) = room.community {
-            let changed = Map::from_iter([("room".to_owned(), room.id.to_string().into())]);
-            let told = hubbub_protocol::push::Push::Community { community, removed: false, changed };
-            crate::user::push(&self.context, user, &told);
-        }
+        people::revoke_all(&self.context, &self.users_here(), &rooms, None).await;
+        let told = [("room", room.to_string().into()), ("deleted", true.into())];
+        let told = told.map(|(name, value): (&str, Value)| (name.to_owned(), value));
+        let told = Push::Community { community, removed: false, changed: Map::from_iter(told) };
+        saw_it.into_iter().for_each(|user| push(&self.context, user, &told));
         Ok(())
-    }
-
-    /// Adds a member to a room that has its own.
-    ///
-    /// # Errors
-    /// `bad_request` for a room without members of its own, `forbidden`, `not_found`, `unavailable`.
-    pub async fn add_room_member(&self, caller: Caller, room: RoomId, user: UserId) -> Result<(), Refusal> {
-        let (facts, rights) = self.room_facts(caller, room).await?;
-        if !facts.own_membership() || facts.kind == RoomKind::Dm {
-            return Err(Refusal::field("room", "this room has no members of its own to add to"));
-        }
-        if facts.community.is_some() && !rights.has(Permissions::MANAGE_ROOM) {
-            return Err(Refusal::forbidden("add members to this room"));
-        }
-        let may_be_added = match facts.community {
-            Some(community) => self.context.directory.member(community, user).await?.is_some(),
-            None => self.context.directory.read(self.context.store.acquainted(caller.user, user).await)?,
-        };
-        if !may_be_added {
-            return Err(Refusal::not_found("member"));
-        }
-        if self.context.directory.room_member(room, user).await? {
-            return Ok(());
-        }
-        self.put_room_member(caller.user, &facts, user).await
-    }
-
-    /// Removes a member from a room that has its own; oneself always. The event that tells of it is
-    /// the last of the room that reaches the member.
-    ///
-    /// # Errors
-    /// `forbidden`, `not_found`, `unavailable`.
-    pub async fn remove_room_member(&self, caller: Caller, room: RoomId, user: UserId) -> Result<(), Refusal> {
-        let (facts, rights) = self.room_facts(caller, room).await?;
-        if !facts.own_membership() || facts.kind == RoomKind::Dm {
-            return Err(Refusal::field("room", "this room has no members of its own to remove"));
-        }
-        if !self.context.directory.room_member(room, user).await? {
-            return Err(Refusal::not_found("member"));
-        }
-        let own = user == caller.user;
-        let may = own || facts.community.is_some() && rights.has(Permissions::MANAGE_ROOM);
-        if !may {
-            return Err(Refusal::forbidden("remove members of this room"));
-        }
-        let body = if own {
-            EventBody::MemberLeft { user }
-        } else {
-            EventBody::MemberRemoved { user, reason: None, by: caller.user }
-        };
-        let effects = vec![Effect::RemoveRoomMember { room, user }];
-        self.rooms.record(room, caller.user, body, effects).await?;
-        self.context.directory.forget_room_member(room, user);
-        if self.context.directory.access(user, room).await.is_err() {
-            let rooms = self.with_threads(room).await?;
-            people::revoke(&self.context, user, &rooms, None).await;
-        }
-        Ok(())
-    }
-
-    /// What a user may do in a room, and why.
-    ///
-    /// # Errors
-    /// `not_found`, `forbidden`, `unavailable`.
-    pub async fn explain(&self, caller: Caller, room: RoomId, user: UserId) -> Result<Explained, Refusal> {
-        let (facts, rights) = self.room_facts(caller, room).await?;
-        if user != caller.user && !rights.has(Permissions::MANAGE_ROLES) {
-            return Err(Refusal::forbidden("see the rights of others"));
-        }
-        let permissions = match self.context.directory.access(user, room).await {
-            Ok(access) => access.permissions,
-            Err(refusal) if refusal.code == ErrorCode::Unavailable => return Err(refusal),
-            Err(_) => Permissions::NONE,
-        };
-        let mut because = vec![format!("the room is of kind {}", facts.kind.as_str())];
-        match facts.community {
-            None => because.push("people of a conversation may do all of this in it".to_owned()),
-            Some(community) => {
-                let owner = self.facts(community).await?.owner == user;
-                let member = self.context.directory.member(community, user).await?.is_some();
-                because.push(match (owner, member) {
-                    (true, _) => "the user owns the community".to_owned(),
-                    (_, true) => "the user is a member of the community".to_owned(),
-                    _ => "the user is no member of the community".to_owned(),
-                });
-            }
-        }
-        if facts.own_membership() {
-            let member = self.context.directory.room_member(room, user).await?;
-            because.push(format!(
-                "the room has members of its own, and the user is {}one",
-                if member { "" } else { "not " }
-            ));
-        }
-        let names = Permissions::NAMES.iter().filter(|(right, _)| permissions.has(*right));
-        Ok(Explained { permissions, names: names.map(|(_, name)| (*name).to_owned()).collect(), because })
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     answer::{Answer, busy},
     caller::Caller,
     connection::Connection,
+    directory::Access,
     relay::{Follower, RelayMessage, Subscription},
     room::{Change, NewPost, Rooms, handle},
     user::UserMessage,
@@ -272,15 +273,15 @@ impl SessionState {
         let permissions = access.permissions;
         let answer: Answer<Subscribed> = answer_to(connection.clone(), id);
         let reply = move |begun: Subscription| answer.give(Ok(begun.answer(read, permissions, members)));
-        let follower = self.follower(connection.clone(), mode);
+        let follower = self.follower(connection.clone(), access, mode);
         self.saved.rooms.insert(room, mode);
         self.save();
         handle::follow(&self.context, room, follower, after, Box::new(reply)).map_err(|_| busy())
     }
 
-    fn follower(&self, connection: Arc<dyn Connection>, mode: Mode) -> Box<Follower> {
+    fn follower(&self, connection: Arc<dyn Connection>, access: Access, mode: Mode) -> Box<Follower> {
         let (session, user, intents) = (self.session, self.caller.user, self.saved.intents);
-        Box::new(Follower { session, user, connection, mode, intents })
+        Box::new(Follower { session, user, access, connection, mode, intents })
     }
 
     fn unfollow(&self, room: RoomId) {
@@ -355,10 +356,10 @@ impl SessionState {
         let mut budget = RESUME_EVENTS_MAX;
         let mut begun = Vec::with_capacity(rooms.len());
         for (at, (room, mode)) in rooms.into_iter().enumerate() {
-            if self.context.directory.access(self.caller.user, room).await.is_err() {
+            let Ok(access) = self.context.directory.access(self.caller.user, room).await else {
                 self.saved.rooms.remove(&room);
                 continue;
-            }
+            };
             let cursor = cursors.get(&room).copied();
             let missed = cursor.map_or(0, |seq| heads.get(at).map_or(0, |head| head.0.saturating_sub(seq.0)));
             let within = missed <= budget.min(REPLAY_EVENTS_MAX);
@@ -369,7 +370,7 @@ impl SessionState {
                 // A resume that has stopped waiting leaves the room out of its answer.
                 let _ = tell.send(subscription);
             };
-            let follower = self.follower(holding.clone(), mode);
+            let follower = self.follower(holding.clone(), access, mode);
             if handle::follow(&self.context, room, follower, after, Box::new(reply)).is_ok() {
                 begun.push((room, cursor.is_some() && !within, told));
             }
@@ -438,8 +439,7 @@ impl SessionState {
 
     fn leave(&mut self) {
         self.let_go();
-        let detached = UserMessage::Detach { session: self.session };
-        self.context.users.send_if_here(self.caller.user, detached);
+        self.context.users.send_if_here(self.caller.user, UserMessage::Detach { session: self.session });
         self.context.markers.leave(self.caller.user);
     }
 }

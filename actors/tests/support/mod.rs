@@ -1,0 +1,237 @@
+//! A node's actors over a store in memory, and clients that remember what they were sent.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use hubbub_actors::{Caller, Connection, Hub, HubConfig, Ports, room::NewPost, session::SessionTokens};
+use hubbub_protocol::{
+    error::CloseCode,
+    frame::Frame,
+    ids::{CommunityId, Epoch, MessageKey, NodeId, RoomId, Seq, SessionId, TsidGenerator, UserId},
+    op::{Intents, Mode, Op},
+    ports::{Clock, Placement},
+    rest,
+    room::Room,
+    shard::{ShardBits, ShardId},
+    time::Timestamp,
+};
+use hubbub_storage::{MetaStore, facts, mem::MemStore};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+/// How long a state is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+struct TickingClock(AtomicI64);
+
+impl Clock for TickingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+#[derive(Debug)]
+struct AllHere;
+
+impl Placement for AllHere {
+    fn this_node(&self) -> NodeId {
+        NodeId(1)
+    }
+    fn shard_bits(&self) -> ShardBits {
+        ShardBits::new(4)
+    }
+    fn owner(&self, _: ShardId) -> NodeId {
+        NodeId(1)
+    }
+    fn fresh_epoch(&self, _: ShardId, stored: Epoch) -> Epoch {
+        stored.next()
+    }
+}
+
+#[derive(Debug)]
+struct PlainTokens;
+
+impl SessionTokens for PlainTokens {
+    fn mint(&self, session: u64, user: UserId) -> String {
+        format!("{session}.{}", user.raw())
+    }
+    fn open(&self, token: &str) -> Option<(u64, UserId)> {
+        let (session, user) = token.split_once('.')?;
+        Some((session.parse().ok()?, UserId::from_raw(user.parse().ok()?)))
+    }
+}
+
+/// A node.
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) store: Arc<MemStore>,
+    clock: Arc<TickingClock>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(TickingClock(AtomicI64::new(1_800_000_000_000)));
+        let store = Arc::new(MemStore::new());
+        let ports = Ports {
+            clock: clock.clone(),
+            placement: Arc::new(AllHere),
+            tokens: Arc::new(PlainTokens),
+            ids: Arc::new(TsidGenerator::new(1)),
+        };
+        let hub = Hub::start(store.clone(), ports, HubConfig::default()).await.expect("a store in memory works");
+        Self { hub, store, clock }
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn advance(&self, by_ms: i64) {
+        self.clock.0.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    /// Somebody new.
+    pub(crate) async fn user(&self, name: &str) -> Caller {
+        let id = UserId::from_raw(self.hub.next_id());
+        let user = facts::User {
+            id,
+            name: name.to_owned(),
+            display: name.to_owned(),
+            email: None,
+            avatar: None,
+            owner: false,
+            disabled: false,
+            imported: false,
+            created_at: self.hub.now(),
+        };
+        self.store.create_user(&user, None).await.expect("a free name");
+        Caller { user: id, sid: SessionId::from_raw(self.hub.next_id()) }
+    }
+
+    /// A public community of `owner` that `others` have joined, and its room `general`.
+    pub(crate) async fn community(&self, owner: Caller, others: &[Caller]) -> (CommunityId, RoomId) {
+        let wanted = rest::CreateCommunity { name: "lab".into(), description: String::new(), public: true };
+        let made = self.hub.communities().create(owner, wanted).await.expect("a community");
+        for other in others {
+            self.hub.communities().join(*other, made.id).await.expect("it is public");
+        }
+        let rooms = self.hub.communities().rooms(owner, made.id).await.expect("its rooms");
+        assert_eq!(rooms.iter().map(|room| room.name.as_str()).collect::<Vec<_>>(), ["general"]);
+        (made.id, rooms[0].id)
+    }
+
+    /// A private room of `owner`.
+    pub(crate) async fn private_room(&self, owner: Caller, community: CommunityId) -> Room {
+        let wanted = rest::CreateRoom {
+            name: "cellar".into(),
+            kind: None,
+            topic: "secret topic".into(),
+            private: true,
+            category: None,
+        };
+        self.hub.communities().create_room(owner, community, wanted).await.expect("a room")
+    }
+
+    /// Sends a text.
+    pub(crate) async fn say(&self, by: Caller, room: RoomId, text: &str) -> Seq {
+        let key = MessageKey(uuid::Uuid::now_v7());
+        let post = NewPost { key, text: text.to_owned(), reply_to: None, files: vec![], retry: false };
+        self.hub.rooms().post(by, room, post).await.expect("a member may talk").seq
+    }
+
+    /// Connects a device.
+    pub(crate) async fn connect(&self, caller: Caller) -> Client {
+        let sent = Arc::new(Recorder::default());
+        let connection: Arc<dyn Connection> = sent.clone();
+        let sessions = self.hub.sessions();
+        let begun = sessions.identify(connection, 1, caller, "test".into(), Intents::ALL).await;
+        let client = Client { handle: begun.expect("a session"), sent };
+        client.until("identified", |frame| frame["re"] == 1).await;
+        client
+    }
+}
+
+/// A connection that remembers what it was sent.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    frames: Mutex<Vec<Value>>,
+    closed: Mutex<Option<CloseCode>>,
+}
+
+impl Recorder {
+    fn note(&self, frame: &Frame) {
+        let value = serde_json::from_slice(frame.payload()).expect("frames are JSON");
+        self.frames.lock().push(value);
+    }
+}
+
+impl Connection for Recorder {
+    fn reply(&self, frame: Frame) {
+        self.note(&frame);
+    }
+    fn control(&self, frame: Frame) {
+        self.note(&frame);
+    }
+    fn event(&self, _: RoomId, _: Seq, frame: &Arc<Frame>) {
+        self.note(frame);
+    }
+    fn ephemeral(&self, frame: &Arc<Frame>) {
+        self.note(frame);
+    }
+    fn close(&self, code: CloseCode) {
+        *self.closed.lock() = Some(code);
+    }
+}
+
+/// One connected device.
+pub(crate) struct Client {
+    handle: hubbub_actors::session::SessionHandle,
+    sent: Arc<Recorder>,
+}
+
+impl Client {
+    /// All that was sent so far.
+    pub(crate) fn frames(&self) -> Vec<Value> {
+        self.sent.frames.lock().clone()
+    }
+
+    /// Texts and types of the events of `room` so far, in order.
+    pub(crate) fn events_of(&self, room: RoomId) -> Vec<String> {
+        let room = room.to_string();
+        let frames = self.frames();
+        let events = frames.iter().filter(|frame| frame["ev"] == "room" && frame["room"] == room.as_str());
+        let shown = |event: &Value| event["data"]["text"].as_str().or(event["type"].as_str()).map(str::to_owned);
+        events.filter_map(shown).collect()
+    }
+
+    /// Waits for a frame.
+    pub(crate) async fn until(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let waited = async {
+            loop {
+                if let Some(frame) = self.frames().into_iter().find(|frame| is_it(frame)) {
+                    return frame;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waited).await;
+        waited.unwrap_or_else(|_| panic!("not {what}; sent was {:#?}", self.frames()))
+    }
+
+    /// Follows a room and gives the answer.
+    pub(crate) async fn follow(&self, id: u32, room: RoomId) -> Value {
+        self.handle.request(id, Op::Subscribe { room, after: None, mode: Mode::Live });
+        self.until("answered", |frame| frame["re"] == id).await
+    }
+
+    /// Asks for a page of presence, as something that is answered after all before.
+    pub(crate) async fn settle(&self, id: u32) {
+        self.handle.request(id, Op::Watch(hubbub_protocol::op::Watched::Users(Vec::new())));
+        self.until("answered", |frame| frame["re"] == id).await;
+    }
+}
