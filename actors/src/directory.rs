@@ -22,6 +22,7 @@ use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     ids::{CommunityId, RoomId, Seq, UserId},
     permissions::Permissions,
+    room::RoomKind,
 };
 use hubbub_storage::{
     ErrorChain, Store, StoreError,
@@ -234,7 +235,7 @@ impl Directory {
     ///
     /// # Errors
     /// `not_found` when the user may not know of the room, `not_member` when the user may but is no
-    /// member, `unavailable`.
+    /// member, `forbidden` for the log of a community to its members without the right, `unavailable`.
     pub async fn access(&self, user: UserId, room: RoomId) -> Result<Access, Refusal> {
         let version = self.version.load(Ordering::Acquire);
         let facts = self.room(room).await?.ok_or_else(|| Refusal::not_found("room"))?;
@@ -251,6 +252,9 @@ impl Directory {
         let member = self.member(community, user).await?;
         let rights = community_rights(&community_facts, user, member.as_deref());
         let permissions = room_rights(&facts, rights, in_room);
+        if facts.kind == RoomKind::Community && rights.has(Permissions::VIEW) && permissions == Permissions::NONE {
+            return Err(Refusal::forbidden("view the community's log"));
+        }
         let known = community_facts.public && !above.private;
         granted(facts, permissions, known, version)
     }

@@ -22,3 +22,11 @@ pub use caller::Caller;
 pub use connection::Connection;
 pub use context::{HubConfig, Ports};
 pub use hub::{Hub, HubStatus};
+
+/// What the tests in `tests/` stand on, for those in here.
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+extern crate self as hubbub_actors;

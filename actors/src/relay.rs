@@ -602,3 +602,6 @@ impl Drop for RelayState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

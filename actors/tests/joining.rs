@@ -57,10 +57,12 @@ async fn accepting_again_uses_nothing_up_even_at_the_same_time() {
     let communities = world.hub.communities();
     communities.create_invite(ada, community, invite(Some(1), None), "door".into()).await.expect("ada may");
     let mut trying = tokio::task::JoinSet::new();
+    world.store.faults().hold_appends();
     for _ in 0..8 {
         let communities = world.hub.communities();
         trying.spawn(async move { communities.accept_invite(bob, "door").await });
     }
+    world.release_slowly().await;
     for tried in trying.join_all().await {
         let joined = tried.expect("bob is in, or comes in");
         assert_eq!(joined.rooms.len(), 1);
@@ -96,10 +98,12 @@ async fn two_who_write_to_each_other_at_once_have_one_conversation() {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     world.community(ada, &[bob]).await;
     let mut trying = tokio::task::JoinSet::new();
+    world.store.faults().hold_appends();
     for (from, to) in [(ada, bob), (bob, ada), (ada, bob), (bob, ada)] {
         let communities = world.hub.communities();
         trying.spawn(async move { communities.create_dm(from, vec![to.user]).await.expect("acquainted").id });
     }
+    world.release_slowly().await;
     let mut rooms = trying.join_all().await;
     rooms.dedup();
     assert_eq!(rooms.len(), 1);

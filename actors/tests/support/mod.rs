@@ -95,6 +95,13 @@ impl World {
         self.clock.0.fetch_add(by_ms, Ordering::SeqCst);
     }
 
+    /// Once an append is held, gives everyone else the time to do what they can, then lets appends go on.
+    pub(crate) async fn release_slowly(&self) {
+        self.store.faults().until_held(1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.store.faults().release_appends();
+    }
+
     /// Somebody new.
     pub(crate) async fn user(&self, name: &str) -> Caller {
         let id = UserId::from_raw(self.hub.next_id());
@@ -144,6 +151,11 @@ impl World {
         self.hub.rooms().post(by, room, post).await.expect("a member may talk").seq
     }
 
+    /// A connection of no session.
+    pub(crate) fn recorder(&self) -> Arc<Recorder> {
+        Arc::default()
+    }
+
     /// Connects a device.
     pub(crate) async fn connect(&self, caller: Caller) -> Client {
         let sent = Arc::new(Recorder::default());
@@ -164,6 +176,25 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// All that was sent so far.
+    pub(crate) fn frames(&self) -> Vec<Value> {
+        self.frames.lock().clone()
+    }
+
+    /// Waits for a frame.
+    pub(crate) async fn until(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let waited = async {
+            loop {
+                if let Some(frame) = self.frames().into_iter().find(|frame| is_it(frame)) {
+                    return frame;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waited).await;
+        waited.unwrap_or_else(|_| panic!("not {what}; sent was {:#?}", self.frames()))
+    }
+
     fn note(&self, frame: &Frame) {
         let value = serde_json::from_slice(frame.payload()).expect("frames are JSON");
         self.frames.lock().push(value);
@@ -197,7 +228,7 @@ pub(crate) struct Client {
 impl Client {
     /// All that was sent so far.
     pub(crate) fn frames(&self) -> Vec<Value> {
-        self.sent.frames.lock().clone()
+        self.sent.frames()
     }
 
     /// Texts and types of the events of `room` so far, in order.
@@ -211,22 +242,21 @@ impl Client {
 
     /// Waits for a frame.
     pub(crate) async fn until(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let waited = async {
-            loop {
-                if let Some(frame) = self.frames().into_iter().find(|frame| is_it(frame)) {
-                    return frame;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, waited).await;
-        waited.unwrap_or_else(|_| panic!("not {what}; sent was {:#?}", self.frames()))
+        self.sent.until(what, is_it).await
     }
 
     /// Follows a room and gives the answer.
     pub(crate) async fn follow(&self, id: u32, room: RoomId) -> Value {
         self.handle.request(id, Op::Subscribe { room, after: None, mode: Mode::Live });
         self.until("answered", |frame| frame["re"] == id).await
+    }
+
+    /// Gives the session so much to do that what it is told next waits for a while.
+    pub(crate) fn keep_busy(&self, from_id: u32) {
+        let strangers: Vec<UserId> = (1..=200).map(UserId::from_raw).collect();
+        for id in from_id..from_id + 200 {
+            self.handle.request(id, Op::Watch(hubbub_protocol::op::Watched::Users(strangers.clone())));
+        }
     }
 
     /// Asks for a page of presence, as something that is answered after all before.

@@ -13,7 +13,7 @@ use super::{
     error::{ApiResult, ErrorBody},
     events::{EventPage, EventQuery, read_events},
     path::ApiPath,
-    query::{ApiQuery, PageQuery, limit_of, page},
+    query::{ApiQuery, PageQuery, cut, limit_of, page},
     signed_in::SignedIn,
 };
 use crate::state::App;
@@ -64,10 +64,19 @@ async fn create(
 /// One's own communities.
 #[utoipa::path(
     get, path = "/v1/communities", tag = "communities",
-    responses((status = 200, description = "Communities one is a member of", body = rest::Page<rest::Community>))
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page of the communities one is a member of", body = rest::Page<rest::Community>),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
+    )
 )]
-async fn mine(State(app): State<App>, SignedIn(caller): SignedIn) -> ApiResult<Json<rest::Page<rest::Community>>> {
-    Ok(Json(rest::Page { items: app.hub.communities().mine(caller).await?, next: None }))
+async fn mine(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> ApiResult<Json<rest::Page<rest::Community>>> {
+    let mine = app.hub.communities().mine(caller).await?;
+    Ok(Json(cut(mine, &query, |community| community.id)?))
 }
 
 /// A community.
@@ -234,7 +243,8 @@ async fn remove_member(
     params(("c" = CommunityId, Path), EventQuery),
     responses(
         (status = 200, description = "Events as pushes, in seq order", body = EventPage),
-        (status = 404, description = "`not_found`: none, or without the right to view it", body = ErrorBody),
+        (status = 403, description = "`forbidden`: without the right to view it; `not_member`", body = ErrorBody),
+        (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
 async fn log(

@@ -9,6 +9,7 @@ use super::{
     body::MaybeJson,
     error::{ApiResult, ErrorBody},
     path::ApiPath,
+    query::{ApiQuery, PageQuery, cut_counted},
     signed_in::SignedIn,
 };
 use crate::state::App;
@@ -50,9 +51,10 @@ async fn create(
 
 /// Invites of a community: one's own, or all for those who manage them.
 #[utoipa::path(
-    get, path = "/v1/communities/{c}/invites", tag = "invites", params(("c" = CommunityId, Path)),
+    get, path = "/v1/communities/{c}/invites", tag = "invites", params(("c" = CommunityId, Path), PageQuery),
     responses(
-        (status = 200, description = "At most 1,000 invites, newest first", body = rest::Page<rest::Invite>),
+        (status = 200, description = "A page of invites, newest first", body = rest::Page<rest::Invite>),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
         (status = 403, description = "`forbidden`", body = ErrorBody),
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
@@ -61,8 +63,9 @@ async fn list(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     ApiPath(id): ApiPath<CommunityId>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> ApiResult<Json<rest::Page<rest::Invite>>> {
-    Ok(Json(rest::Page { items: app.hub.communities().invites(caller, id).await?, next: None }))
+    Ok(Json(cut_counted(app.hub.communities().invites(caller, id).await?, &query)?))
 }
 
 /// Revokes an invite.

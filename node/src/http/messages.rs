@@ -23,7 +23,7 @@ use super::{
     communities::ReasonQuery,
     error::{ApiResult, ErrorBody},
     path::ApiPath,
-    query::{ApiQuery, limit_of},
+    query::{ApiQuery, PageQuery, cut, cut_counted, limit_of},
     signed_in::SignedIn,
 };
 use crate::state::App;
@@ -186,9 +186,10 @@ async fn delete(
 /// The texts a message had, oldest first.
 #[utoipa::path(
     get, path = "/v1/rooms/{r}/messages/{seq}/edits", tag = "messages",
-    params(("r" = RoomId, Path), ("seq" = u64, Path)),
+    params(("r" = RoomId, Path), ("seq" = u64, Path), PageQuery),
     responses(
-        (status = 200, description = "At most 100 texts", body = rest::Page<rest::Edit>),
+        (status = 200, description = "A page of texts; 100 are told", body = rest::Page<rest::Edit>),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
@@ -196,8 +197,9 @@ async fn edits(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     ApiPath((room, seq)): ApiPath<(RoomId, u64)>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> ApiResult<Json<rest::Page<rest::Edit>>> {
-    Ok(Json(rest::Page { items: app.hub.rooms().edits(caller, room, Seq(seq)).await?, next: None }))
+    Ok(Json(cut(app.hub.rooms().edits(caller, room, Seq(seq)).await?, &query, |edit| edit.seq.0)?))
 }
 
 /// Reacts with an emoji.
@@ -250,24 +252,23 @@ async fn reactors(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     ApiPath((room, seq, emoji)): ApiPath<(RoomId, u64, String)>,
-    ApiQuery(query): ApiQuery<super::query::PageQuery>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> ApiResult<Json<rest::Page<rest::User>>> {
-    let limit = query.limit()?;
-    let from: usize = query.after()?.unwrap_or(0);
     let users = app.hub.rooms().reactors(caller, room, Seq(seq), &Emoji::parse(&emoji)?).await?;
-    let mut items = Vec::new();
-    for user in users.iter().skip(from).take(limit) {
-        items.extend(app.hub.directory().user(*user).await?.map(|user| hubbub_actors::people::user_brief(&user)));
+    let rest::Page { items: users, next } = cut_counted(users, &query)?;
+    let mut items = Vec::with_capacity(users.len());
+    for user in users {
+        items.extend(app.hub.directory().user(user).await?.map(|user| hubbub_actors::people::user_brief(&user)));
     }
-    let next = (users.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
     Ok(Json(rest::Page { items, next }))
 }
 
 /// The pinned messages of a room, oldest pin first.
 #[utoipa::path(
-    get, path = "/v1/rooms/{r}/pins", tag = "messages", params(("r" = RoomId, Path)),
+    get, path = "/v1/rooms/{r}/pins", tag = "messages", params(("r" = RoomId, Path), PageQuery),
     responses(
-        (status = 200, description = "At most 100 messages", body = rest::Page<Message>),
+        (status = 200, description = "A page of pinned messages", body = rest::Page<Message>),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
@@ -275,8 +276,9 @@ async fn pins(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     ApiPath(room): ApiPath<RoomId>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> ApiResult<Json<rest::Page<Message>>> {
-    Ok(Json(rest::Page { items: app.hub.rooms().pins(caller, room).await?, next: None }))
+    Ok(Json(cut_counted(app.hub.rooms().pins(caller, room).await?, &query)?))
 }
 
 /// Pins a message.

@@ -90,6 +90,30 @@ pub fn page<T, C: ToString>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T)
     Page { items, next }
 }
 
+/// Cuts a page out of a list that is in memory whole, sorted by `place`.
+///
+/// # Errors
+/// `bad_request` for `limit` or `cursor`.
+pub fn cut<T, C>(items: Vec<T>, query: &PageQuery, place: impl Fn(&T) -> C) -> Result<Page<T>, Refusal>
+where
+    C: Ord + FromStr + ToString,
+{
+    let (limit, after) = (query.limit()?, query.after::<C>()?);
+    let beyond = |item: &T| after.as_ref().is_none_or(|after| place(item) > *after);
+    let found: Vec<T> = items.into_iter().filter(|item| beyond(item)).take(limit + 1).collect();
+    Ok(page(found, limit, place))
+}
+
+/// The same for a list that is sorted by nothing its items tell: the cursor counts.
+///
+/// # Errors
+/// `bad_request` for `limit` or `cursor`.
+pub fn cut_counted<T>(items: Vec<T>, query: &PageQuery) -> Result<Page<T>, Refusal> {
+    let counted: Vec<(usize, T)> = (1..).zip(items).collect();
+    let Page { items, next } = cut(counted, query, |(at, _)| *at)?;
+    Ok(Page { items: items.into_iter().map(|(_, item)| item).collect(), next })
+}
+
 #[cfg(test)]
 mod tests {
     use hubbub_protocol::ids::{Seq, UserId};
@@ -120,6 +144,18 @@ mod tests {
         let query: PageQuery = decode("cursor=elsewhere").expect("a query");
         let refused = query.after::<UserId>().expect_err("no id");
         assert_eq!(refused.field.as_deref(), Some("cursor"));
+    }
+
+    #[test]
+    fn pages_of_a_list_in_memory_join_up() {
+        let query = |cursor: Option<String>| PageQuery { limit: Some(2), cursor };
+        let first = cut_counted(vec!['a', 'b', 'c'], &query(None)).expect("a page");
+        assert_eq!((first.items, first.next.as_deref()), (vec!['a', 'b'], Some("2")));
+        let last = cut_counted(vec!['a', 'b', 'c'], &query(first.next)).expect("a page");
+        assert_eq!((last.items, last.next), (vec!['c'], None));
+        let after_a_gone_one =
+            cut(vec![Seq(1), Seq(3)], &query(Some("2".to_owned())), |seq| seq.0).expect("a page");
+        assert_eq!(after_a_gone_one.items, [Seq(3)]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Rooms, and the members of those that have their own.
 
+use std::{fmt, str::FromStr};
+
 use axum::{Json, extract::State, http::StatusCode};
 use hubbub_protocol::{
     ids::{CommunityId, RoomId, UserId},
@@ -13,7 +15,7 @@ use super::{
     communities::{MemberQuery, user_of},
     error::{ApiResult, ErrorBody},
     path::ApiPath,
-    query::{ApiQuery, limit_of, page},
+    query::{ApiQuery, PageQuery, cut, limit_of, page},
     signed_in::SignedIn,
 };
 use crate::state::App;
@@ -50,9 +52,10 @@ async fn create(
 
 /// The rooms of a community that one may see, threads aside.
 #[utoipa::path(
-    get, path = "/v1/communities/{c}/rooms", tag = "rooms", params(("c" = CommunityId, Path)),
+    get, path = "/v1/communities/{c}/rooms", tag = "rooms", params(("c" = CommunityId, Path), PageQuery),
     responses(
-        (status = 200, description = "Rooms by position", body = rest::Page<Room>),
+        (status = 200, description = "A page of rooms, by position", body = rest::Page<Room>),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
         (status = 404, description = "`not_found`", body = ErrorBody),
     )
 )]
@@ -60,8 +63,29 @@ async fn list(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     ApiPath(id): ApiPath<CommunityId>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> ApiResult<Json<rest::Page<Room>>> {
-    Ok(Json(rest::Page { items: app.hub.communities().rooms(caller, id).await?, next: None }))
+    let rooms = app.hub.communities().rooms(caller, id).await?;
+    Ok(Json(cut(rooms, &query, |room| Place(room.position, room.id))?))
+}
+
+/// Where a room stands in the list of its community.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(i64, RoomId);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (position, room) = text.split_once('.').ok_or(())?;
+        Ok(Self(position.parse().map_err(|_| ())?, room.parse().map_err(|_| ())?))
+    }
 }
 
 /// A room.
@@ -218,8 +242,16 @@ async fn create_dm(
 /// One's own conversations.
 #[utoipa::path(
     get, path = "/v1/dms", tag = "rooms",
-    responses((status = 200, description = "Conversations", body = rest::Page<Room>))
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page of conversations", body = rest::Page<Room>),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
+    )
 )]
-async fn dms(State(app): State<App>, SignedIn(caller): SignedIn) -> ApiResult<Json<rest::Page<Room>>> {
-    Ok(Json(rest::Page { items: app.hub.communities().dms(caller).await?, next: None }))
+async fn dms(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> ApiResult<Json<rest::Page<Room>>> {
+    Ok(Json(cut(app.hub.communities().dms(caller).await?, &query, |room| room.id)?))
 }

@@ -1,7 +1,11 @@
 //! The description of the interface, held against the router, and what is true of every request.
 
+mod communities;
+mod invites;
+mod messages;
 mod operators;
 mod people;
+mod rooms;
 mod sessions;
 mod signing_in;
 
