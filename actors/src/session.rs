@@ -5,6 +5,7 @@
 //! * [`saved`] what is written behind, so that a session can be taken up after its node has died.
 
 pub mod actor;
+pub mod begin;
 pub mod holding;
 pub mod saved;
 pub mod sessions;
@@ -17,6 +18,7 @@ use ractor::{ActorId, ActorRef};
 
 pub use self::{
     actor::SessionMessage,
+    begin::{Begin, Resume},
     sessions::{SessionHandle, Sessions},
 };
 

@@ -18,7 +18,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::{Shared, holding::Holding, saved::Saved};
+use super::{Begin, Resume, Shared, holding::Holding, saved::Saved};
 use crate::{
     answer::{Answer, busy},
     caller::Caller,
@@ -41,7 +41,7 @@ pub enum SessionMessage {
     /// The client asks.
     Request { id: u32, op: Op },
     /// The client is here.
-    Attach { connection: Arc<dyn Connection>, caller: Caller, resume: Option<Resume> },
+    Attach { connection: Arc<dyn Connection>, caller: Caller, begin: Begin },
     /// The connection is gone.
     Detach { connection: Arc<dyn Connection> },
     /// The client has not come back.
@@ -52,17 +52,6 @@ pub enum SessionMessage {
     SignOut,
     /// The node is going away.
     Drain { after_ms: u64 },
-}
-
-/// What a resume asks for.
-#[derive(Debug)]
-pub struct Resume {
-    /// The request to answer.
-    pub re: u32,
-    /// The session's token, to answer with.
-    pub token: String,
-    /// Where to go on, by room.
-    pub cursors: Vec<(RoomId, Seq)>,
 }
 
 /// See the module.
@@ -129,7 +118,7 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SessionMessage::Request { id, op } => state.request(id, op).await,
-            SessionMessage::Attach { connection, caller, resume } => state.attach(connection, caller, resume).await,
+            SessionMessage::Attach { connection, caller, begin } => state.attach(connection, caller, begin).await,
             SessionMessage::Detach { connection } => state.detach(&connection),
             SessionMessage::Expire { stay } if stay == state.stay && state.connection.is_none() => {
                 state.end(&me);
@@ -319,7 +308,7 @@ impl SessionState {
         Ok(presences)
     }
 
-    async fn attach(&mut self, connection: Arc<dyn Connection>, caller: Caller, resume: Option<Resume>) {
+    async fn attach(&mut self, connection: Arc<dyn Connection>, caller: Caller, begin: Begin) {
         if let Some(old) = self.connection.take() {
             old.close(CloseCode::TakenUp);
             self.let_go();
@@ -328,6 +317,13 @@ impl SessionState {
         self.caller = caller;
         self.saved.sid = caller.sid;
         self.connection = Some(connection.clone());
+        let resume = match begin {
+            Begin::Identified(answer) => {
+                connection.reply(*answer);
+                None
+            }
+            Begin::Resumed(resume) => Some(resume),
+        };
         let attach = UserMessage::Attach {
             session: self.session,
             connection: connection.clone(),

@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::{
     ActiveSession, SessionMessage, Shared,
-    actor::{Resume, SessionActor, SessionArguments},
+    actor::{SessionActor, SessionArguments},
+    begin::{Begin, Resume},
     saved::Saved,
 };
 use crate::{caller::Caller, connection::Connection, context::Counters};
@@ -68,8 +69,8 @@ impl Sessions {
         })?;
         let saved = Saved { sid: caller.sid, intents, rooms: std::collections::BTreeMap::new() };
         let active = self.spawn(session, caller, saved);
-        connection.reply(Frame::ok(re, &begun));
-        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, resume: None });
+        let begin = Begin::Identified(Box::new(Frame::ok(re, &begun)));
+        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, begin });
         Counters::add(&self.context.counters.sessions_begun, 1);
         Ok(SessionHandle { active })
     }
@@ -95,8 +96,8 @@ impl Sessions {
             Some(_) => return Err(CloseCode::SessionUnknown),
             None => self.restore(session, caller).await?,
         };
-        let resume = Some(Resume { re, token: token.to_owned(), cursors });
-        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, resume });
+        let begin = Begin::Resumed(Resume { re, token: token.to_owned(), cursors });
+        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, begin });
         Counters::add(&self.context.counters.sessions_resumed, 1);
         Ok(SessionHandle { active })
     }
