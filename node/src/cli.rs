@@ -1,7 +1,11 @@
 //! The command line.
 
 pub mod admin_link;
+pub mod bar;
+pub mod export;
 pub mod failure;
+pub mod import;
+pub mod reach;
 pub mod output;
 pub mod serve;
 pub mod token;
@@ -47,6 +51,12 @@ pub enum Command {
     User(user::UserCommand),
     /// Make an API token of an account, on a running or a stopped node.
     Token(token::TokenCommand),
+    /// Take an archive in, on a running or a stopped node.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Write a community out as an archive, of a running or a stopped node.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
 }
 
 impl Cli {
@@ -68,6 +78,8 @@ impl Cli {
                 let done = command.run(&link.link).await;
                 link.end(done).await
             }
+            Command::Import(command) => command.run(&self.data_dir, &config).await,
+            Command::Export(command) => command.run(&self.data_dir, &config).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A node of Hubbub: the edge, REST, sign-in and the command line around the actors.
 
+pub mod archive;
 pub mod auth;
 pub mod cli;
 pub mod clock;

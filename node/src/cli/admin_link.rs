@@ -1,7 +1,7 @@
-//! How operator commands reach a node: the one that runs over its own socket, or, when none runs, a
-//! router of this process over the same data.
+//! How operator commands reach a node: the one that runs, over its own socket; when none runs, a router
+//! of this process over the same data; or one elsewhere, as an owner.
 //!
-//! Either way a command speaks the `/v1/admin` interface, so it does the same on a running and on a
+//! Whichever it is, a command speaks the `/v1/admin` interface, so it does the same on a running and on a
 //! stopped node, with the same checks and errors.
 
 use std::{io, path::Path, path::PathBuf};
@@ -13,6 +13,7 @@ use axum::{
     response::Response,
 };
 use hubbub_protocol::error::Refusal;
+use hubbub_storage::ErrorChain;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
@@ -30,6 +31,15 @@ pub enum AdminLink {
     Socket(PathBuf),
     /// In this process, over the data of a stopped one.
     Here(Box<Router>),
+    /// Over the network, with an owner's access token.
+    Remote {
+        /// The node's address, without a path.
+        url: String,
+        /// The token.
+        token: String,
+        /// Connections.
+        client: Box<reqwest::Client>,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,29 +47,41 @@ struct Refused {
     error: Refusal,
 }
 
+fn request(method: Method, path: &str, body: Body) -> Result<Request<Body>, Failure> {
+    let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    request.header(header::CONTENT_TYPE, "application/json").body(body).map_err(failed)
+}
+
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::Failed(format!("the node's answer could not be read: {error}"))
 }
 
+/// Sends a request and answers as soon as the answer begins; what is left of both goes on meanwhile.
 async fn over(stream: UnixStream, request: Request<Body>) -> Result<Response, Failure> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let (head, body) = response.into_parts();
-        let bytes = to_bytes(Body::new(body), ANSWER_BYTES_MAX).await;
-        Ok(Response::from_parts(head, Body::from(bytes.map_err(failed)?)))
-    };
-    // The connection has to be driven beside the exchange. What ends it ends the exchange, which
-    // then says why.
-    let driven = async {
-        drop(connection.await);
-        std::future::pending().await
-    };
-    tokio::select! {
-        answer = exchange => answer,
-        answer = driven => answer,
-    }
+    // What ends the connection ends the exchange, which then says why.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(failed)?;
+    Ok(response.map(Body::new))
+}
+
+async fn elsewhere(
+    client: &reqwest::Client,
+    url: &str,
+    token: &str,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let asked = client
+        .request(head.method, format!("{}{path}", url.trim_end_matches('/')))
+        .bearer_auth(token)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(reqwest::Body::wrap_stream(body.into_data_stream()));
+    let unreached = |error: reqwest::Error| Failure::NotRunning(format!("{url}: {}", ErrorChain(&error)));
+    let response = asked.send().await.map_err(unreached)?;
+    Ok(axum::http::Response::from(response).map(Body::new))
 }
 
 impl AdminLink {
@@ -89,18 +111,26 @@ impl AdminLink {
                 Ok(response) => Ok(response),
                 Err(never) => match never {},
             },
+            Self::Remote { url, token, client } => elsewhere(client, url, token, request).await,
         }
     }
 
+    /// Sends `body` as it comes, and gives the answer as it comes.
+    ///
+    /// # Errors
+    /// As [`AdminLink::get`].
+    pub async fn stream(&self, method: Method, path: &str, body: Body) -> Result<Body, Failure> {
+        let response = self.send(request(method, path, body)?).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let bytes = to_bytes(response.into_body(), ANSWER_BYTES_MAX).await.map_err(failed)?;
+        let refused: Refused = serde_json::from_slice(&bytes).map_err(failed)?;
+        Err(refused.error.into())
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<(StatusCode, Bytes), Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.unwrap_or_default()))
-            .map_err(failed)?;
-        let response = self.send(request).await?;
+        let response = self.send(request(method, path, Body::from(body.unwrap_or_default()))?).await?;
         let status = response.status();
         let bytes = to_bytes(response.into_body(), ANSWER_BYTES_MAX).await;
         Ok((status, bytes.map_err(failed)?))

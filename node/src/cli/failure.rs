@@ -54,6 +54,21 @@ impl Failure {
             Self::Damaged(_) => 7,
         }
     }
+
+    /// The same, about a file.
+    #[must_use]
+    pub fn about(self, file: &str) -> Self {
+        let about = |text: String| format!("{file}: {text}");
+        match self {
+            Self::Failed(text) => Self::Failed(about(text)),
+            Self::Usage(text) => Self::Usage(about(text)),
+            Self::NotRunning(text) => Self::NotRunning(about(text)),
+            Self::Refused(text) => Self::Refused(about(text)),
+            Self::NotFound(text) => Self::NotFound(about(text)),
+            Self::Conflict(text) => Self::Conflict(about(text)),
+            Self::Damaged(text) => Self::Damaged(about(text)),
+        }
+    }
 }
 
 impl From<Refusal> for Failure {
