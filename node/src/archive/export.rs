@@ -26,7 +26,7 @@ use hubbub_protocol::{
     message::MessageState,
     room::RoomKind,
 };
-use hubbub_storage::{Store, log::Window, effect::ImportKind, facts::Room};
+use hubbub_storage::{Store, effect::ImportKind, facts::Room, log::Window};
 use tokio::sync::mpsc;
 
 use super::{
@@ -78,8 +78,7 @@ impl Exporter {
             let above = room.parent.map_or(room.id, |parent| parent.room);
             room.kind != RoomKind::Community && !hidden.contains(&above)
         };
-        let rooms: HashMap<RoomId, Room> =
-            listed.into_iter().filter(shown).map(|room| (room.id, room)).collect();
+        let rooms: HashMap<RoomId, Room> = listed.into_iter().filter(shown).map(|room| (room.id, room)).collect();
         let raw: Vec<u64> = rooms.values().filter(|room| room.parent.is_some()).map(|room| room.id.raw()).collect();
         let mut threads = HashMap::new();
         for kind in [ImportKind::Title, ImportKind::Thread] {
@@ -146,7 +145,8 @@ impl Exporter {
         }
         let raw: Vec<u64> = unmet.iter().map(|user| user.raw()).collect();
         let imported = read(self.store.imported_names(self.community, ImportKind::User, &raw).await)?;
-        let of_here: Vec<UserId> = unmet.iter().filter(|user| !imported.contains_key(&user.raw())).copied().collect();
+        let of_here: Vec<UserId> =
+            unmet.iter().filter(|user| !imported.contains_key(&user.raw())).copied().collect();
         self.users.extend(imported.into_iter().map(|(id, name)| (UserId::from_raw(id), name)));
         let users = read(self.store.users(&of_here).await)?;
         self.users.extend(users.into_iter().map(|user| (user.id, user.name)));
@@ -259,7 +259,7 @@ impl Exporter {
 fn write(sorter: Sorter, titles: &[Title], out: &mpsc::Sender<Bytes>) -> std::io::Result<()> {
     let mut lines = sorter.sorted()?;
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    while let Some(line) = lines.next()? {
+    while let Some(line) = lines.next_line()? {
         chunk.extend_from_slice(&line);
         if chunk.len() >= CHUNK_BYTES && out.blocking_send(std::mem::take(&mut chunk).into()).is_err() {
             return Ok(());

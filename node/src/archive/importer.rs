@@ -126,7 +126,10 @@ impl Importer {
         let (mut rooms, mut users) = (Vec::new(), Vec::new());
         for name in unknown.rooms {
             let room = fresh_room(&hub, &community, RoomKind::Text, name.clone(), None);
-            made.push((community.owner, EventBody::RoomCreated { room: room.id, name: name.clone(), kind: room.kind }));
+            made.push((
+                community.owner,
+                EventBody::RoomCreated { room: room.id, name: name.clone(), kind: room.kind },
+            ));
             rooms.push((name, room.id));
             effects.push(Effect::PutRoom(Box::new(room)));
         }
@@ -138,7 +141,8 @@ impl Importer {
         }
         let all = Arc::new((made, effects));
         let build = move |_: Seq| {
-            let event = |(by, body): &(UserId, EventBody)| Archived { by: *by, ts: now, key: None, body: body.clone() };
+            let event =
+                |(by, body): &(UserId, EventBody)| Archived { by: *by, ts: now, key: None, body: body.clone() };
             (all.0.iter().map(event).collect(), all.1.clone())
         };
         archive(&hub, community.id.log(), build).await?;
@@ -160,9 +164,8 @@ impl Importer {
         let (hub, community) = (self.hub.clone(), self.community.clone());
         let count = lines.len() as u64;
         let mut names = self.known.names(&**hub.store(), &lines, messages).await?;
-        let new_thread = |room, title| {
-            fresh_room(&hub, &community, RoomKind::Thread, title, Some(Parent { room, seq: Seq(0) }))
-        };
+        let new_thread =
+            |room, title| fresh_room(&hub, &community, RoomKind::Thread, title, Some(Parent { room, seq: Seq(0) }));
         let plan = plan::plan(community.id, lines, &mut names, community.owner, new_thread);
         self.known.keep(names);
         self.progress.threads += store_groups(&hub, plan.rooms).await?;
@@ -224,12 +227,7 @@ impl Importer {
 }
 
 /// Tells a thread that it has another title, and notes that it was given one.
-async fn rename(
-    hub: &Hub,
-    community: &Community,
-    room: &facts::Room,
-    effects: Vec<Effect>,
-) -> Result<(), Refusal> {
+async fn rename(hub: &Hub, community: &Community, room: &facts::Room, effects: Vec<Effect>) -> Result<(), Refusal> {
     let changed = serde_json::Map::from_iter([("name".to_owned(), room.name.clone().into())]);
     // The time of the newest message stands: one of now would be in the way of older ones to come.
     let event = Archived {
@@ -309,12 +307,8 @@ fn account(community: &Community, id: UserId, name: &str, now: Timestamp) -> [Ef
         imported: true,
         created_at: now,
     };
-    let member = facts::Member {
-        community: community.id,
-        user: id,
-        extra_permissions: Permissions::NONE,
-        joined_at: now,
-    };
+    let member =
+        facts::Member { community: community.id, user: id, extra_permissions: Permissions::NONE, joined_at: now };
     let note = Effect::PutImported {
         community: community.id,
         kind: ImportKind::User,

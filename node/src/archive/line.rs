@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn a_malformed_line_is_refused_with_what_is_wrong() {
         let with = |field: &str, value: &str| {
-            let whole = serde_json::json!({"id": "a", "room": "r", "user": "u", "ts": "2015-06-06T10:00:00Z", "text": ""});
+            let whole =
+                serde_json::json!({"id": "a", "room": "r", "user": "u", "ts": "2015-06-06T10:00:00Z", "text": ""});
             let serde_json::Value::Object(mut whole) = whole else { unreachable!("an object was written above") };
             whole.insert(field.to_owned(), serde_json::from_str(value).expect("JSON"));
             Entry::read(serde_json::Value::Object(whole).to_string().as_bytes()).map_err(|error| error.to_string())

@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn what_an_archive_said_keeps_its_order_and_later_reactions_follow() {
         let emoji = Emoji::from_archive;
-        let reacted = |name, users: &[UserId], unnamed| Reacted { emoji: emoji(name), users: users.to_vec(), unnamed };
+        let reacted =
+            |name, users: &[UserId], unnamed| Reacted { emoji: emoji(name), users: users.to_vec(), unnamed };
         let first = vec![
             (emoji("x"), Of::User(ADA)),
             (emoji("y"), Of::Unnamed(2)),

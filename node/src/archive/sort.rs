@@ -89,8 +89,11 @@ impl Sorter {
             self.spill()?;
         }
         let open = |(at, end)| BufReader::with_capacity(BUFFER_BYTES, Run { file: file.clone(), at, end });
-        let mut sorted =
-            Sorted { memory: Vec::new().into_iter(), runs: self.runs.into_iter().map(open).collect(), next: BinaryHeap::new() };
+        let mut sorted = Sorted {
+            memory: Vec::new().into_iter(),
+            runs: self.runs.into_iter().map(open).collect(),
+            next: BinaryHeap::new(),
+        };
         for run in 0..sorted.runs.len() {
             sorted.refill(run)?;
         }
@@ -140,7 +143,7 @@ impl Sorted {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         if let Some((_, line)) = self.memory.next() {
             return Ok(Some(line));
         }
@@ -170,7 +173,7 @@ mod tests {
         }
         let mut sorted = sorter.sorted().expect("a temporary folder");
         let mut lines = Vec::new();
-        while let Some(line) = sorted.next().expect("our own file") {
+        while let Some(line) = sorted.next_line().expect("our own file") {
             lines.push(line);
         }
         lines

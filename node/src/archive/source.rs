@@ -42,7 +42,9 @@ pub struct Batch {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A line.
-    #[error("line {line}: {source}: correct or remove that line, then import again; lines already taken in are skipped")]
+    #[error(
+        "line {line}: {source}: correct or remove that line, then import again; lines already taken in are skipped"
+    )]
     Line {
         /// Its number.
         line: u64,

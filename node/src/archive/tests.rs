@@ -180,6 +180,7 @@ async fn an_archive_comes_out_as_it_went_in_and_a_second_time_too() {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stderr, reason = "says what this run could not test")]
 async fn real_archives_come_out_as_they_went_in() {
     let Some(folder) = corpora() else {
         eprintln!("no corpora: set HUBBUB_CORPORA; the made-up archive is tested all the same");

@@ -37,11 +37,7 @@ pub fn place(id: &str) -> Option<(RoomId, Seq)> {
 ///
 /// # Errors
 /// `unavailable`.
-pub async fn find(
-    store: &dyn Store,
-    community: CommunityId,
-    id: &str,
-) -> Result<Option<(RoomId, Seq)>, Refusal> {
+pub async fn find(store: &dyn Store, community: CommunityId, id: &str) -> Result<Option<(RoomId, Seq)>, Refusal> {
     let Some((room, seq)) = place(id) else { return Ok(None) };
     let facts = store.room(room).await.map_err(|error| store_refusal(&error))?;
     let ours = facts.is_some_and(|facts| facts.community == Some(community));

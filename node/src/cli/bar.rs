@@ -29,7 +29,8 @@ impl Bar {
         let began = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = total_bytes.map_or_else(ProgressBar::no_length, ProgressBar::new);
-            let form = if total_bytes.is_some() { "{bar:40} {percent}% {msg}, {eta} left" } else { "{spinner} {msg}" };
+            let form =
+                if total_bytes.is_some() { "{bar:40} {percent}% {msg}, {eta} left" } else { "{spinner} {msg}" };
             // The template is ours; were it wrong, the default would still show the way.
             bar.with_style(ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()))
         });

@@ -61,7 +61,8 @@ async fn copy(lines: Body, mut out: impl AsyncWrite + Unpin) -> Result<(), Failu
     let mut chunks = lines.into_data_stream();
     let unwritten = |error: std::io::Error| Failure::Failed(format!("cannot write the archive: {error}"));
     while let Some(chunk) = chunks.next().await {
-        let cut = |_| Failure::Failed("the node could not go on, its log says why: the archive is not whole".to_owned());
+        let cut =
+            |_| Failure::Failed("the node could not go on, its log says why: the archive is not whole".to_owned());
         out.write_all(&chunk.map_err(cut)?).await.map_err(unwritten)?;
     }
     out.flush().await.map_err(unwritten)

@@ -101,7 +101,8 @@ impl Jsonl {
 
 /// Bytes of all files, if all are files.
 fn total_bytes(files: &[PathBuf]) -> Option<u64> {
-    let size = |file: &PathBuf| std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+    let size =
+        |file: &PathBuf| std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
     files.iter().map(size).sum()
 }
 
@@ -117,7 +118,8 @@ async fn body(file: &Path) -> Result<Body, Failure> {
 
 /// Reads the reports of an import to the last.
 async fn follow(answer: Body, mut show: impl FnMut(&Progress)) -> Result<Progress, Failure> {
-    let cut = || Failure::Failed("the node went away before the end: import again, and it goes on there".to_owned());
+    let cut =
+        || Failure::Failed("the node went away before the end: import again, and it goes on there".to_owned());
     let mut chunks = answer.into_data_stream();
     let mut text: Vec<u8> = Vec::new();
     loop {

@@ -40,7 +40,8 @@ impl Reach {
             file.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text).map_err(unread)?;
             return Ok(text.trim().to_owned());
         }
-        let missing = || Failure::Usage("--url needs --token or --token-file: `hubbub token NAME` makes one".to_owned());
+        let missing =
+            || Failure::Usage("--url needs --token or --token-file: `hubbub token NAME` makes one".to_owned());
         self.token.clone().ok_or_else(missing)
     }
 
