@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn plain_and_gzipped_archives_are_told_apart_by_their_bytes() {
-        let plain = format!("{LINE}\n\n{LINE}\r\n{LINE}").into_bytes();
+        let plain = format!("{LINE}\n\n{LINE}\r\n{LINE}\n").into_bytes();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain).expect("memory");
         let gzip = gzip.finish().expect("memory");

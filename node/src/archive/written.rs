@@ -40,7 +40,11 @@ pub fn place(id: &str) -> Option<(RoomId, Seq)> {
 pub async fn find(store: &dyn Store, community: CommunityId, id: &str) -> Result<Option<(RoomId, Seq)>, Refusal> {
     let Some((room, seq)) = place(id) else { return Ok(None) };
     let facts = store.room(room).await.map_err(|error| store_refusal(&error))?;
-    let ours = facts.is_some_and(|facts| facts.community == Some(community));
+    if facts.is_none_or(|facts| facts.community != Some(community)) {
+        return Ok(None);
+    }
+    let message = store.message(room, seq).await.map_err(|error| store_refusal(&error))?;
+    let ours = message.is_some_and(|message| message.imported.is_none());
     Ok(ours.then_some((room, seq)))
 }
 
