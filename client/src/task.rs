@@ -12,7 +12,6 @@ use std::{collections::HashMap, pin::pin, time::Duration};
 use bytes::Bytes;
 use hubbub_protocol::{
     error::{CloseCode, Refusal},
-    event::Event,
     ids::{RoomId, Seq},
     op::{Mode, Op},
     push::{Push, Resumed},
@@ -238,12 +237,16 @@ impl Task {
         let (heal, mut healed) = mpsc::channel(HEALED_MAX);
         let first = heartbeat.mul_f64(rand::random());
         let mut beat = pin!(tokio::time::sleep(first));
+        let mut heard = Instant::now();
         let behind: Vec<RoomId> = self.tracks.keys().copied().collect();
         behind.into_iter().for_each(|room| self.heal_if_gap(room, &heal));
         loop {
             let done = tokio::select! {
                 frame = socket.next() => match frame {
-                    Ok((value, json)) => self.frame(&value, json, &heal).await,
+                    Ok((value, json)) => {
+                        heard = Instant::now();
+                        self.frame(&value, json, &heal).await
+                    }
                     Err(error) => return self.over(&error, true),
                 },
                 command = commands.recv() => match command {
@@ -259,6 +262,10 @@ impl Task {
                 },
                 Some(page) = healed.recv() => self.healed(page, &heal).await,
                 () = &mut beat => {
+                    // Each heartbeat is answered: a node that says nothing for two is not there.
+                    if heard.elapsed() > heartbeat * 2 {
+                        return Over::Lost(true);
+                    }
                     beat.as_mut().reset(Instant::now() + heartbeat.mul_f64(0.9));
                     let id = self.next_id();
                     socket.send(id, &Op::Heartbeat).await
@@ -281,8 +288,10 @@ impl Task {
             return Ok(());
         }
         if value["ev"] == "room" {
-            let event = Event::decode(&json).map_err(|_| SocketError::Unreadable)?;
-            self.event((event, Bytes::from(json)), heal).await;
+            match heal::read(Bytes::from(json)).ok_or(SocketError::Unreadable)? {
+                heal::Read::Known(came) => self.event(came, heal).await,
+                heal::Read::Later(room, seq) => self.skip(room, seq, heal).await,
+            }
             return Ok(());
         }
         // A push of a later version is no fault.

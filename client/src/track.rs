@@ -23,7 +23,8 @@ pub struct Track {
     seen: Seq,
     /// The newest seq known to exist.
     head: Seq,
-    ahead: BTreeMap<Seq, Came>,
+    /// What came too early; nothing, for an event that is of no use to us.
+    ahead: BTreeMap<Seq, Option<Came>>,
 }
 
 impl Track {
@@ -41,15 +42,23 @@ impl Track {
 
     /// Takes an event in; returns what can be handed on now.
     pub fn take(&mut self, came: Came) -> Vec<Came> {
-        let seq = came.0.seq;
+        self.place(came.0.seq, Some(came))
+    }
+
+    /// Takes in that there is an event of a kind we do not know; returns what can be handed on now.
+    pub fn skip(&mut self, seq: Seq) -> Vec<Came> {
+        self.place(seq, None)
+    }
+
+    fn place(&mut self, seq: Seq, came: Option<Came>) -> Vec<Came> {
         self.head = self.head.max(seq);
         if seq > self.seen && (self.ahead.len() < AHEAD_MAX || seq == self.seen.next()) {
             self.ahead.insert(seq, came);
         }
         let mut ready = Vec::new();
         while let Some(next) = self.ahead.remove(&self.seen.next()) {
-            self.seen = next.0.seq;
-            ready.push(next);
+            self.seen = self.seen.next();
+            ready.extend(next);
         }
         ready
     }
@@ -109,6 +118,15 @@ mod tests {
             let handed: Vec<u64> = order.into_iter().flat_map(|seq| seqs(track.take(came(seq)))).collect();
             assert_eq!(handed, (1..=40).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn an_event_of_a_later_version_leaves_no_hole() {
+        let mut track = Track::after(Seq(0));
+        assert_eq!(seqs(track.take(came(1))), [1]);
+        assert_eq!(seqs(track.take(came(3))), Vec::<u64>::new());
+        assert_eq!(seqs(track.skip(Seq(2))), [3]);
+        assert!(!track.is_behind());
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hubbub_protocol::{
     event::Event,
     ids::{RoomId, Seq},
     op::Mode,
 };
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::Task;
@@ -19,10 +21,35 @@ use crate::{
 /// Events fetched at once when a hole is filled.
 const PAGE: usize = 100;
 
+/// How long to wait before fetching again what could not be had.
+const PAUSE: Duration = Duration::from_millis(1_000);
+
+/// A push of a room.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// One that we can read.
+    Known(Came),
+    /// One of a later version: only its place is of use.
+    Later(RoomId, Seq),
+}
+
+/// Reads a push of a room; `None` for what is none.
+pub(super) fn read(json: Bytes) -> Option<Read> {
+    #[derive(Deserialize)]
+    struct Place {
+        room: RoomId,
+        seq: Seq,
+    }
+    match Event::decode(&json) {
+        Ok(event) => Some(Read::Known((event, json))),
+        Err(_) => serde_json::from_slice(&json).ok().map(|Place { room, seq }| Read::Later(room, seq)),
+    }
+}
+
 /// A page that was fetched.
 pub(super) struct Healed {
     room: RoomId,
-    events: Vec<Came>,
+    events: Vec<Read>,
     /// Whether there is more to fetch, or the fetch failed and must be made again.
     more: bool,
 }
@@ -47,7 +74,19 @@ impl Task {
         let Some(track) = self.tracks.get_mut(&room) else { return };
         let seq = came.0.seq;
         let ready = track.take(came);
-        let hole = ready.is_empty() && track.seen() < seq;
+        self.hand_on(room, seq, ready, heal).await;
+    }
+
+    pub(super) async fn skip(&mut self, room: RoomId, seq: Seq, heal: &mpsc::Sender<Healed>) {
+        let Some(track) = self.tracks.get_mut(&room) else { return };
+        let ready = track.skip(seq);
+        self.hand_on(room, seq, ready, heal).await;
+    }
+
+    /// Hands on what is ready after the event `seq` came, and fetches what is missing before it.
+    async fn hand_on(&mut self, room: RoomId, seq: Seq, ready: Vec<Came>, heal: &mpsc::Sender<Healed>) {
+        let Some(track) = self.tracks.get(&room) else { return };
+        let hole = track.seen() < seq;
         for (event, json) in ready {
             self.tell(Update::Event(Box::new(event), json)).await;
         }
@@ -76,12 +115,16 @@ impl Task {
         tokio::spawn(async move {
             let page = match rest.events(room, after, PAGE).await {
                 Ok((pushes, next)) => {
-                    let decoded = pushes.into_iter().filter_map(|json| Some((Event::decode(&json).ok()?, json)));
-                    Healed { room, events: decoded.collect(), more: next.is_some() }
+                    let events: Vec<Read> = pushes.into_iter().filter_map(read).collect();
+                    if events.is_empty() {
+                        // The log does not have it yet, or not any more: asking at once asks in vain.
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Healed { room, events, more: next.is_some() }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "could not fetch what is missing");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tokio::time::sleep(PAUSE).await;
                     Healed { room, events: Vec::new(), more: true }
                 }
             };
@@ -93,9 +136,13 @@ impl Task {
     pub(super) async fn healed(&mut self, page: Healed, heal: &mpsc::Sender<Healed>) -> Result<(), SocketError> {
         let Healed { room, events, more } = page;
         self.healing.remove(&room);
-        for came in events {
+        for read in events {
             let Some(track) = self.tracks.get_mut(&room) else { return Ok(()) };
-            for (event, json) in track.take(came) {
+            let ready = match read {
+                Read::Known(came) => track.take(came),
+                Read::Later(_, seq) => track.skip(seq),
+            };
+            for (event, json) in ready {
                 self.tell(Update::Event(Box::new(event), json)).await;
             }
         }
