@@ -4,7 +4,7 @@
 //! thread ([`line::Title`]). Importing turns it into the log and facts that would be there if it had
 //! happened here, and exporting an imported community gives back the same bytes.
 //!
-//! * [`line`]: the form of a line. [`source`]: bytes into numbered lines.
+//! * [`line`](mod@line): the form of a line. [`source`]: bytes into numbered lines.
 //! * [`plan`]: lines and what is known of them, into what is to be stored (pure). [`group`]: a plan for
 //!   one room, into events (pure). [`importer`]: the shell around both.
 //! * [`export`]: logs into lines. [`sort`]: lines into order, in bounded memory.
