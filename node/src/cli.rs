@@ -2,6 +2,7 @@
 
 pub mod admin_link;
 pub mod bar;
+pub mod chat;
 pub mod export;
 pub mod failure;
 pub mod import;
@@ -57,6 +58,13 @@ pub enum Command {
     /// Write a community out as an archive, of a running or a stopped node.
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Talk from a terminal.
+    Chat(chat::Chat),
+    /// Print a script that completes these commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 impl Cli {
@@ -67,6 +75,18 @@ impl Cli {
     pub async fn run(self) -> Result<(), Failure> {
         let config = NodeConfig::read(self.config.as_deref())?;
         match self.command {
+            Command::Chat(chat) => chat.run().await,
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(
+                    shell,
+                    &mut <Self as clap::CommandFactory>::command(),
+                    "hubbub",
+                    &mut script,
+                );
+                output::line(&String::from_utf8_lossy(&script));
+                Ok(())
+            }
             Command::Serve(options) => options.run(&self.data_dir, config).await,
             Command::User(command) => {
                 let link = Linked::to(&self.data_dir, &config).await?;

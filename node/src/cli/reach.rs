@@ -17,13 +17,13 @@ const TOKEN_FILE_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Debug, Clone, Args)]
 pub struct Reach {
     /// A running node, such as `http://127.0.0.1:8080`, instead of the one of `--data-dir`.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
     /// An access token, as `hubbub token` prints it.
-    #[arg(long, env = "HUBBUB_TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, env = "HUBBUB_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// A file with the access token, where others cannot see it.
-    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
     pub token_file: Option<PathBuf>,
 }
 
