@@ -115,7 +115,10 @@ impl Conn {
     /// Runs until the connection ends; returns the code to close it with, if it is to be closed.
     async fn run(&mut self, early: Bytes) -> Option<CloseCode> {
         let mut reader = Reader::default();
-        if let Err(code) = self.take(&mut reader, &early).await {
+        let taken = self.take(&mut reader, &early).await;
+        // However little it holds, it keeps the HTTP server's whole read buffer alive.
+        drop(early);
+        if let Err(code) = taken {
             return code;
         }
         let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
@@ -178,7 +181,8 @@ impl Conn {
         for message in messages {
             match (message, self.socket.format()) {
                 (Incoming::Text(payload), Format::Json) | (Incoming::Binary(payload), Format::MessagePack) => {
-                    self.message(&payload).await.map_err(Some)?;
+                    // Boxed, so that a silent connection does not keep room for it.
+                    Box::pin(self.message(&payload)).await.map_err(Some)?;
                 }
                 (Incoming::Text(_) | Incoming::Binary(_), _) => return Err(Some(CloseCode::BadFrame)),
                 (Incoming::Ping(payload), _) => self.socket.raw(pong(&payload)),
