@@ -1,200 +1,140 @@
-//! What an application holds: [`Client`] to ask, [`Updates`] to be told.
+//! What an application holds: [`Client`] asks, and sends until it is answered.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use hubbub_protocol::{
-    error::Refusal,
-    event::Event,
-    frame::Format,
     ids::{MessageKey, RoomId, Seq},
-    op::{Intents, Mode, Op},
-    push::{Push, Subscribed},
+    op::{Mode, Op},
+    push::{RoomState, Subscribed},
     rest::Sent,
 };
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use uuid::Uuid;
 
-use crate::{rest::Rest, task};
+use crate::{
+    config::Config,
+    error::RequestError,
+    retry,
+    task::{Command, Shared, Task},
+    update::Updates,
+};
 
-/// Requests that may wait for the task; as many as a session may have in flight.
+/// Requests that may wait for the task; as many as a session may have in flight. The next waits in its caller.
 const REQUESTS_MAX: usize = 32;
-/// Updates that may wait for the application; beyond them the socket is not read, and the node's own
-/// bounds take effect.
+/// Updates that may wait for the application: 1,024 events of about 1 KB with what they are read into are 1 MB.
 const UPDATES_MAX: usize = 1_024;
-/// How long a request may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// How long a send is tried again.
-const SEND_WITHIN: Duration = Duration::from_secs(60);
-/// Pause before a send is tried again, where the node names none.
-const SEND_PAUSE: Duration = Duration::from_millis(250);
-
-/// Where access tokens come from.
-#[async_trait]
-pub trait TokenSource: Send + Sync + Debug {
-    /// A token that is good now.
-    async fn token(&self) -> Result<String, RequestError>;
-}
-
-#[async_trait]
-impl TokenSource for String {
-    async fn token(&self) -> Result<String, RequestError> {
-        Ok(self.clone())
-    }
-}
-
-/// How a client connects.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The node, such as `http://127.0.0.1:8080`.
-    pub url: String,
-    /// Where access tokens come from.
-    pub token: Arc<dyn TokenSource>,
-    /// What this device is called.
-    pub device: String,
-    /// What is wanted.
-    pub intents: Intents,
-    /// The subprotocol.
-    pub format: Format,
-}
-
-impl Config {
-    /// A client of the node at `url` with one token, and the usual settings.
-    #[must_use]
-    pub fn new(url: &str, token: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            token: Arc::new(token.to_owned()),
-            device: "hubbub-client".to_owned(),
-            intents: Intents::ALL,
-            format: Format::Json,
-        }
-    }
-}
-
-/// Why a request came to nothing.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum RequestError {
-    /// The node said no.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// The connection was lost before the answer came.
-    #[error("the connection was lost before the answer came")]
-    Disconnected,
-    /// No answer came in time.
-    #[error("no answer came in time")]
-    Late,
-    /// The client has ended: the node refused it for good, with this code.
-    #[error("the node ended this client with {0}")]
-    Ended(u16),
-    /// No token could be had.
-    #[error("no access token could be had: {0}")]
-    NoToken(String),
-    /// An answer of another shape than documented.
-    #[error("the node's answer cannot be read")]
-    Unreadable,
-}
-
-/// What comes.
-#[derive(Debug, Clone)]
-pub enum Update {
-    /// An event of a room that is followed: once, in order, without holes; with its bytes.
-    Event(Box<Event>, Bytes),
-    /// Anything else.
-    Push(Push),
-    /// Connected, for the first time or again.
-    Connected,
-    /// The connection was lost; the client comes back by itself.
-    Disconnected,
-    /// The client has ended, with this code. Nothing more comes.
-    Ended(u16),
-}
-
-/// What comes, in order.
-#[derive(Debug)]
-pub struct Updates(mpsc::Receiver<Update>);
-
-impl Updates {
-    /// The next update; `None` once the client has ended.
-    pub async fn next(&mut self) -> Option<Update> {
-        self.0.recv().await
-    }
-}
+/// The close code of a client whose task is gone without one.
+const GONE: u16 = 1006;
 
 /// Asks and sends. Clones share one connection, which ends with the last of them.
 #[derive(Debug, Clone)]
 pub struct Client {
-    commands: mpsc::Sender<task::Command>,
-    identified: watch::Receiver<Option<Value>>,
+    commands: mpsc::Sender<Command>,
+    shared: watch::Receiver<Shared>,
+    answer_within: Duration,
+    send_within: Duration,
+}
+
+/// A message that is to be sent, under a key that stays the same however often it is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The room.
+    pub room: RoomId,
+    /// Its key.
+    pub key: MessageKey,
+    /// Its text.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<Seq>,
+    /// Ids of its files, at most 10.
+    pub files: Vec<String>,
+}
+
+impl Draft {
+    /// A message of nothing but text, with a key of its own.
+    #[must_use]
+    pub fn new(room: RoomId, text: &str) -> Self {
+        Self { room, key: MessageKey(Uuid::now_v7()), text: text.to_owned(), reply_to: None, files: Vec::new() }
+    }
 }
 
 impl Client {
-    /// Connects and identifies; returns once that is done.
+    /// Connects and identifies; returns once that is done. A node that cannot be reached is tried again for as long as
+    /// a request may take.
     ///
     /// # Errors
-    /// [`RequestError::Ended`] when the node refuses for good, [`RequestError::Late`] when it cannot
-    /// be reached in 15 s.
+    /// [`RequestError::Ended`] when the node refuses for good, [`RequestError::Late`] when it does not answer in time.
     pub async fn connect(config: Config) -> Result<(Self, Updates), RequestError> {
         let (commands, queue) = mpsc::channel(REQUESTS_MAX);
         let (updates, receiver) = mpsc::channel(UPDATES_MAX);
-        let (told, identified) = watch::channel(None);
-        let rest = Rest::new(&config.url);
-        tokio::spawn(task::run(config, rest, queue, updates, told));
-        let mut client = Self { commands, identified };
-        let mut updates = Updates(receiver);
-        let begun = async {
-            tokio::select! {
-                known = client.identified.wait_for(Option::is_some) => known.map(drop).map_err(|_| ()),
-                () = client.commands.closed() => Err(()),
-            }
+        let (sender, shared) = watch::channel(Shared::default());
+        let Config { answer_within, send_within, .. } = config;
+        tokio::spawn(Task::new(config.with_backfill(), queue, updates, sender).run());
+        let mut client = Self { commands, shared, answer_within, send_within };
+        let decided = client.shared.wait_for(|shared| shared.identified.is_some() || shared.ended.is_some());
+        let begun = match timeout(answer_within, decided).await {
+            Ok(decided) => decided.is_ok_and(|shared| shared.identified.is_some()),
+            Err(_) => return Err(RequestError::Late),
         };
-        match tokio::time::timeout(ANSWER_WITHIN, begun).await {
-            Ok(Ok(())) => Ok((client, updates)),
-            Ok(Err(())) => {
-                while let Some(update) = updates.next().await {
-                    if let Update::Ended(code) = update {
-                        return Err(RequestError::Ended(code));
-                    }
-                }
-                Err(RequestError::Disconnected)
-            }
-            Err(_) => Err(RequestError::Late),
+        if !begun {
+            return Err(client.ended());
         }
+        Ok((client, Updates(receiver)))
     }
 
-    /// The answer to the last `identify`.
+    /// The answer to the last `identify`: the account, its communities and its rooms as they stood then.
     #[must_use]
-    pub fn identified(&self) -> Value {
-        self.identified.borrow().clone().unwrap_or_default()
+    pub fn identified(&self) -> Arc<Value> {
+        static NOTHING: OnceLock<Arc<Value>> = OnceLock::new();
+        let known = self.shared.borrow().identified.clone();
+        known.unwrap_or_else(|| NOTHING.get_or_init(Arc::default).clone())
     }
 
-    async fn command<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> task::Command,
-    ) -> Result<T, RequestError> {
-        let (reply, wait) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| RequestError::Ended(1006))?;
-        match tokio::time::timeout(ANSWER_WITHIN, wait).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(RequestError::Disconnected),
-            Err(_) => Err(RequestError::Late),
-        }
+    /// The account's rooms as they stood at the last `identify`.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<RoomState> {
+        let identified = self.identified();
+        identified.get("rooms").and_then(|rooms| Vec::deserialize(rooms).ok()).unwrap_or_default()
     }
 
-    /// Asks, and returns the `ok` of the answer.
+    fn ended(&self) -> RequestError {
+        RequestError::Ended(self.shared.borrow().ended.unwrap_or(GONE))
+    }
+
+    /// Asks, and returns the `ok` of the answer. Dropping the future does not take back what was sent.
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn request(&self, op: Op) -> Result<Value, RequestError> {
-        self.command(|reply| task::Command::Ask(op, reply)).await
+        self.request_within(op, self.answer_within).await
     }
 
-    /// Follows a room: live, every event after `after` (or after its head) comes by [`Updates`].
+    async fn request_within(&self, op: Op, within: Duration) -> Result<Value, RequestError> {
+        let (reply, wait) = oneshot::channel();
+        let asked = async {
+            self.commands.send(Command { op, reply }).await.map_err(|_| self.ended())?;
+            wait.await.unwrap_or_else(|_| {
+                Err(if self.shared.borrow().ended.is_some() { self.ended() } else { RequestError::Disconnected })
+            })
+        };
+        timeout(within, asked).await.unwrap_or(Err(RequestError::Late))
+    }
+
+    /// The same, read into the shape that the contract promises.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, op: Op) -> Result<T, RequestError> {
+        serde_json::from_value(self.request(op).await?).map_err(|_| RequestError::Unreadable)
+    }
+
+    /// Follows a room over any number of connections: live, every event after `after` (or after its head) comes by
+    /// [`Updates`]. A connection that is lost meanwhile is waited for.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -204,22 +144,23 @@ impl Client {
         after: Option<Seq>,
         mode: Mode,
     ) -> Result<Subscribed, RequestError> {
-        let answer = self.command(|reply| task::Command::Follow { room, after, mode, reply }).await?;
+        let op = Op::Subscribe { room, after, mode };
+        let answer = self.until_answered(self.answer_within, |_| op.clone()).await?;
         serde_json::from_value(answer).map_err(|_| RequestError::Unreadable)
     }
 
     /// Sends a message, and sends it again under the same key until it is answered.
     ///
     /// # Errors
-    /// The refusal, when the node says no for good; [`RequestError::Late`] after a minute.
+    /// As [`Client::send_draft`].
     pub async fn send(&self, room: RoomId, text: &str, reply_to: Option<Seq>) -> Result<Sent, RequestError> {
-        self.send_as(room, MessageKey(Uuid::now_v7()), text, reply_to).await
+        self.send_draft(&Draft { reply_to, ..Draft::new(room, text) }, self.send_within).await
     }
 
     /// The same under a key of the caller's.
     ///
     /// # Errors
-    /// As [`Client::send`].
+    /// As [`Client::send_draft`].
     pub async fn send_as(
         &self,
         room: RoomId,
@@ -227,23 +168,44 @@ impl Client {
         text: &str,
         reply_to: Option<Seq>,
     ) -> Result<Sent, RequestError> {
-        let until = Instant::now() + SEND_WITHIN;
-        let mut retry = false;
-        loop {
-            let op = Op::Send { room, key, text: text.to_owned(), reply_to, files: Vec::new(), retry };
-            let pause = match self.request(op).await {
-                Ok(sent) => return serde_json::from_value(sent).map_err(|_| RequestError::Unreadable),
-                Err(RequestError::Refused(refusal)) if refusal.retryable => {
-                    refusal.retry_after_ms.map_or(SEND_PAUSE, Duration::from_millis)
-                }
-                Err(RequestError::Disconnected | RequestError::Late) => SEND_PAUSE,
-                Err(error) => return Err(error),
+        self.send_draft(&Draft { key, reply_to, ..Draft::new(room, text) }, self.send_within).await
+    }
+
+    /// Sends `draft`, and sends it again until it is answered or `within` is over. A draft that came to nothing may be
+    /// sent again later: it never makes a second message.
+    ///
+    /// # Errors
+    /// The refusal, when the node says no for good or until the end. [`RequestError::Late`] and
+    /// [`RequestError::Disconnected`]: it may have been sent.
+    pub async fn send_draft(&self, draft: &Draft, within: Duration) -> Result<Sent, RequestError> {
+        let Draft { room, key, text, reply_to, files } = draft;
+        let op = |retry| Op::Send {
+            room: *room,
+            key: *key,
+            text: text.clone(),
+            reply_to: *reply_to,
+            files: files.clone(),
+            retry,
+        };
+        let answer = self.until_answered(within, op).await?;
+        serde_json::from_value(answer).map_err(|_| RequestError::Unreadable)
+    }
+
+    /// Asks until there is an answer that stands, or `within` is over; `op` is told whether it is a try after the first.
+    async fn until_answered(&self, within: Duration, op: impl Fn(bool) -> Op) -> Result<Value, RequestError> {
+        let until = Instant::now() + within;
+        for tries in 0.. {
+            let left = until.saturating_duration_since(Instant::now());
+            let error = match self.request_within(op(tries > 0), self.answer_within.min(left)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
             };
-            retry = true;
-            if Instant::now() + pause >= until {
-                return Err(RequestError::Late);
+            let left = until.saturating_duration_since(Instant::now());
+            match retry::pause(&error, tries, left, rand::random()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
             }
-            tokio::time::sleep(pause).await;
         }
+        Err(RequestError::Late)
     }
 }

@@ -1,11 +1,29 @@
 #![doc = include_str!("../README.md")]
 
-pub mod backoff;
-pub mod handle;
+mod backoff;
+mod config;
+mod connection;
+mod core;
+mod error;
+mod fetch;
+mod handle;
+mod incoming;
 pub mod ledger;
+mod ops;
 pub mod rest;
-pub mod socket;
+mod retry;
+mod socket;
 mod task;
-pub mod track;
+mod token;
+mod told;
+mod track;
+mod update;
+mod verdict;
 
-pub use handle::{Client, Config, RequestError, TokenSource, Update, Updates};
+pub use backoff::Backoff;
+pub use config::Config;
+pub use error::RequestError;
+pub use fetch::Backfill;
+pub use handle::{Client, Draft};
+pub use token::{Account, TokenSource};
+pub use update::{Update, Updates};

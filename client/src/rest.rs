@@ -1,6 +1,6 @@
 //! REST, with types: what the command line, the tests and the healing of gaps ask.
 
-use std::sync::Once;
+use std::{sync::Once, time::Duration};
 
 use bytes::Bytes;
 use hubbub_protocol::{
@@ -13,6 +13,11 @@ use hubbub_protocol::{
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+
+/// How long a call may take: a page of a large log from a busy disk, and room to spare.
+const CALL_WITHIN: Duration = Duration::from_secs(15);
+/// How long a connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +66,7 @@ struct Events<'a> {
 /// A page of a room's log: pushes, and the seq after which the next page begins.
 pub type EventPage = (Vec<Bytes>, Option<Seq>);
 
-fn install_provider() {
+pub(crate) fn install_provider() {
     static ONCE: Once = Once::new();
     // Another part of the program may have installed one, which serves as well.
     ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
@@ -72,7 +77,9 @@ impl Rest {
     #[must_use]
     pub fn new(base: &str) -> Self {
         install_provider();
-        Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), token: None }
+        let http = reqwest::Client::builder().timeout(CALL_WITHIN).connect_timeout(CONNECT_WITHIN).build();
+        // Building fails only where no TLS can be had, which was seen to above.
+        Self { http: http.unwrap_or_default(), base: base.trim_end_matches('/').to_owned(), token: None }
     }
 
     /// The same as the user of `token`.

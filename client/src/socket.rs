@@ -1,26 +1,39 @@
 //! One WebSocket to a node: frames in, frames out, and the code it was closed with.
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hubbub_protocol::{frame::Format, op::Op};
-use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::HeaderValue,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
 };
 
-/// Largest frame taken from a node: a page of history with long texts.
+use crate::{incoming::Incoming, rest::install_provider};
+
+/// Largest frame taken from a node: a page of 100 messages of 32 KiB, four times over.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that may wait to be written: the requests in flight, each as long as a frame may be (32 × 64 KiB = 2 MiB),
+/// and the one being written.
+const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Why a socket is of no more use.
 #[derive(Debug, thiserror::Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// The node closed it, with this code.
     #[error("the node closed the connection with {0}")]
     Closed(u16),
     /// The connection broke, or could not be made.
     #[error("the connection to the node is broken")]
     Broken(#[source] Box<tungstenite::Error>),
+    /// Nothing was heard, or nothing could be said, for too long.
+    #[error("the node is silent")]
+    Silent,
     /// The node sent what is none of the contract.
     #[error("the node sent a frame that cannot be read")]
     Unreadable,
@@ -28,7 +41,7 @@ pub enum SocketError {
 
 /// A connected WebSocket.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     format: Format,
 }
@@ -42,7 +55,8 @@ impl Socket {
     ///
     /// # Errors
     /// [`SocketError::Broken`].
-    pub async fn connect(base: &str, format: Format) -> Result<Self, SocketError> {
+    pub(crate) async fn connect(base: &str, format: Format) -> Result<Self, SocketError> {
+        install_provider();
         let url = format!("{}/v1/ws", base.replacen("http", "ws", 1).trim_end_matches('/'));
         let mut request = url.into_client_request().map_err(broken)?;
         let name = HeaderValue::from_static(format.subprotocol());
@@ -50,34 +64,41 @@ impl Socket {
         let config = WebSocketConfig::default()
             .read_buffer_size(8 * 1024)
             .write_buffer_size(4 * 1024)
+            .max_write_buffer_size(WRITE_BYTES_MAX)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
         let (stream, _) = connect_async_with_config(request, Some(config), true).await.map_err(broken)?;
         Ok(Self { stream, format })
     }
 
-    /// Sends a request under `id`.
-    ///
-    /// # Errors
-    /// [`SocketError::Broken`].
-    pub async fn send(&mut self, id: u32, op: &Op) -> Result<(), SocketError> {
-        let payload = self.format.write(&op.to_json(id));
-        let message = match self.format {
-            Format::Json => Message::text(String::from_utf8_lossy(&payload).into_owned()),
-            Format::MessagePack => Message::binary(payload),
-        };
-        self.stream.send(message).await.map_err(broken)
+    /// A request under `id`, as it goes over the line.
+    pub(crate) fn encode(&self, id: u32, op: &Op) -> Vec<u8> {
+        self.format.write(&op.to_json(id))
     }
 
-    /// The next frame, with its payload as JSON.
+    /// Takes a payload on; [`Socket::flush`] sends what was taken on.
+    pub(crate) async fn feed(&mut self, payload: Vec<u8>) -> Result<(), SocketError> {
+        let message = match self.format {
+            Format::Json => Message::text(String::from_utf8(payload).map_err(|_| SocketError::Unreadable)?),
+            Format::MessagePack => Message::binary(payload),
+        };
+        self.stream.feed(message).await.map_err(broken)
+    }
+
+    /// Sends what was taken on.
+    pub(crate) async fn flush(&mut self) -> Result<(), SocketError> {
+        self.stream.flush().await.map_err(broken)
+    }
+
+    /// The next frame. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`SocketError`]: nothing more will come.
-    pub async fn next(&mut self) -> Result<(Value, Vec<u8>), SocketError> {
+    pub(crate) async fn next(&mut self) -> Result<Incoming, SocketError> {
         loop {
             let payload = match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => text.as_bytes().to_vec(),
-                Some(Ok(Message::Binary(bytes))) => bytes.to_vec(),
+                Some(Ok(Message::Text(text))) => Bytes::from(text),
+                Some(Ok(Message::Binary(bytes))) => bytes,
                 Some(Ok(Message::Close(frame))) => {
                     return Err(SocketError::Closed(frame.map_or(1005, |frame| frame.code.into())));
                 }
@@ -85,18 +106,13 @@ impl Socket {
                 Some(Err(error)) => return Err(broken(error)),
                 None => return Err(SocketError::Closed(1006)),
             };
-            let value = self.format.read(&payload).ok_or(SocketError::Unreadable)?;
-            let json = match self.format {
-                Format::Json => payload,
-                Format::MessagePack => Format::Json.write(&value),
-            };
-            return Ok((value, json));
+            return Incoming::read(self.format, payload).ok_or(SocketError::Unreadable);
         }
     }
 
-    /// Says goodbye.
-    pub async fn close(mut self) {
-        // The node may be gone already.
-        let _ = self.stream.close(None).await;
+    /// Says goodbye; the node may be gone already.
+    pub(crate) async fn close(mut self) {
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "goodbye".into() };
+        drop(self.stream.close(Some(goodbye)).await);
     }
 }
