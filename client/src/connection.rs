@@ -68,7 +68,9 @@ pub(crate) struct Connection<'a> {
     socket: Socket,
     token: String,
     replies: HashMap<u32, Reply>,
+    /// Pages on their way, as few as the rules allow, and one token.
     jobs: JoinSet<Job>,
+    asks_token: bool,
     frame_bytes_max: usize,
     heartbeat: Duration,
     beat_at: Instant,
@@ -107,6 +109,7 @@ impl<'a> Connection<'a> {
             token,
             replies: HashMap::new(),
             jobs: JoinSet::new(),
+            asks_token: false,
             frame_bytes_max: limits.frame_bytes,
             heartbeat,
             beat_at: now + heartbeat.mul_f64(rand::random::<f64>() * BEAT_SHARE),
@@ -165,8 +168,10 @@ impl<'a> Connection<'a> {
 
     async fn beat(&mut self) -> Result<(), SocketError> {
         self.beat_at = Instant::now() + self.heartbeat.mul_f64(BEAT_SHARE);
-        let source = self.task.config.token.clone();
-        self.jobs.spawn(async move { Job::Token(source.token().await) });
+        if !std::mem::replace(&mut self.asks_token, true) {
+            let source = self.task.config.token.clone();
+            self.jobs.spawn(async move { Job::Token(source.token().await) });
+        }
         let effect = self.task.core.mention(Op::Heartbeat);
         self.perform(vec![effect]).await
     }
@@ -196,6 +201,9 @@ impl<'a> Connection<'a> {
     }
 
     async fn done(&mut self, job: Result<Job, tokio::task::JoinError>) -> Result<(), SocketError> {
+        if let Ok(Job::Token(_)) = &job {
+            self.asks_token = false;
+        }
         let effects = match job {
             Ok(Job::Page { room, after, fetched }) => self.task.core.fetched(room, after, fetched),
             Ok(Job::Token(Ok(token))) if token != self.token => {
