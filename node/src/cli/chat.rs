@@ -149,7 +149,17 @@ impl Chat {
                     Some(Update::Ended(code)) => {
                         return Err(Failure::Refused(format!("the node ended the session with {code}")));
                     }
-                    Some(Update::Connected | Update::Push(_)) => {}
+                    Some(Update::LaterEvent { json, .. }) if self.json => {
+                        output::line(&String::from_utf8_lossy(&json));
+                    }
+                    Some(Update::Lost { from, to, .. }) => {
+                        output::tell(&format!("(events {from} to {to} are no longer kept)"));
+                    }
+                    Some(Update::Rewound { head, .. }) => {
+                        output::tell(&format!("(the room was set back to event {head})"));
+                    }
+                    Some(Update::Unfollowed { refusal, .. }) => return Err(Failure::from(refusal)),
+                    Some(Update::Connected | Update::LaterEvent { .. } | Update::Push(_)) => {}
                     None => return Ok(()),
                 },
                 line = typed.recv() => match line {
