@@ -11,7 +11,7 @@ use hubbub_protocol::{
 use serde_json::Value;
 
 use super::{Awaited, Core, Effect, Follow};
-use crate::{error::RequestError, update::Update};
+use crate::{error::RequestError, track::Track, update::Update};
 
 impl Core {
     /// The first request of a connection.
@@ -48,7 +48,8 @@ impl Core {
     /// What the node left out of its answer is asked for by name: that is answered, if only with a refusal.
     fn resumed(&mut self, rooms: &BTreeMap<RoomId, ResumedRoom>, effects: &mut Vec<Effect>) {
         for (room, ResumedRoom { head, gap, .. }) in rooms {
-            self.told_head(*room, *head, *gap, effects);
+            let cursor = self.live.get(room).map(Track::seen);
+            self.told_head(*room, cursor, *head, *gap, effects);
             if !gap && !self.sparse() {
                 self.promised.insert(*room, *head);
             }
@@ -59,7 +60,10 @@ impl Core {
     /// `resumed` has come: what was promised and did not come is fetched.
     pub(super) fn kept(&mut self, effects: &mut Vec<Effect>) {
         for (room, head) in std::mem::take(&mut self.promised) {
-            self.told_head(room, head, true, effects);
+            if let Some(track) = self.live.get_mut(&room) {
+                track.owe(head);
+                self.heal(room, effects);
+            }
         }
     }
 
@@ -98,10 +102,18 @@ impl Core {
         effects
     }
 
-    /// Learns how far a room has got, and whether what came before will be sent.
-    pub(super) fn told_head(&mut self, room: RoomId, head: Seq, gap: bool, effects: &mut Vec<Effect>) {
+    /// Learns how far a room has got, and whether what came after `cursor` will not be sent. Only a head before the
+    /// cursor that we named tells of a log that went back; events may overtake any other.
+    pub(super) fn told_head(
+        &mut self,
+        room: RoomId,
+        cursor: Option<Seq>,
+        head: Seq,
+        gap: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(track) = self.live.get_mut(&room).filter(|_| gap) else { return };
-        if head < track.seen() {
+        if cursor.is_some_and(|cursor| cursor > head) {
             track.rewind(head);
             effects.push(Effect::Tell(Update::Rewound { room, head }));
         } else {

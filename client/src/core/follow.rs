@@ -21,10 +21,10 @@ impl Core {
             && let Some(follow) = self.queue.pop_front()
         {
             let id = self.next_id();
-            self.awaited.insert(id, Awaited::Follow(follow));
-            let Follow { room, after, mode, .. } = follow;
+            let Follow { room, mode, .. } = follow;
             // The track may have got further while the room waited in the queue.
-            let after = self.live.get(&room).map(Track::seen).or(after);
+            let after = self.live.get(&room).map(Track::seen).or(follow.after);
+            self.awaited.insert(id, Awaited::Follow(Follow { after, ..follow }));
             effects.push(Effect::Send(id, Op::Subscribe { room, after, mode }));
         }
     }
@@ -78,7 +78,7 @@ impl Core {
                     track.owe(subscribed.head);
                     self.heal(room, effects);
                 }
-                self.told_head(room, subscribed.head, subscribed.gap, effects);
+                self.told_head(room, after, subscribed.head, subscribed.gap, effects);
             }
         }
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::*;
 
 const ROOM: RoomId = RoomId::from_raw(1);
+const NOTHING: [u64; 0] = [];
 
 fn came(room: RoomId, seq: u64) -> Came {
     let (by, body) = (UserId::from_raw(1), EventBody::MemberJoined { user: UserId::from_raw(1) });
@@ -131,6 +132,19 @@ fn what_a_resume_promised_and_did_not_send_is_fetched() {
     assert_eq!(seqs(&core.event(came(ROOM, 1))), [1]);
     assert_eq!(fetches(&core.push(Push::Resumed)), [(ROOM, Seq(1), 0)]);
     assert_eq!(seqs(&core.fetched(ROOM, Seq(1), Ok(vec![came(ROOM, 2), came(ROOM, 3)]))), [2, 3]);
+}
+
+/// A live event may overtake `resumed`; the head promised before it is then no news, and no log that went back.
+#[test]
+fn a_room_that_got_beyond_what_a_resume_promised_goes_on_from_there() {
+    let mut core = following([ROOM]);
+    core.lost();
+    let rooms = json!({ROOM.to_string(): {"head": 1, "replay": 1}});
+    core.begun(&json!({"re": 1, "ok": {"session": "s", "rooms": rooms}})).expect("readable");
+    assert_eq!(seqs(&core.event(came(ROOM, 1))), [1]);
+    assert_eq!(seqs(&core.event(came(ROOM, 2))), [2]);
+    assert_eq!(core.push(Push::Resumed), [Effect::Tell(Update::Push(Push::Resumed))]);
+    assert_eq!(seqs(&core.event(came(ROOM, 2))), NOTHING);
 }
 
 #[test]
