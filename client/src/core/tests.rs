@@ -161,6 +161,14 @@ fn one_hole_is_fetched_once_until_it_is_filled() {
 }
 
 #[test]
+fn what_the_node_says_it_left_out_is_fetched_though_nothing_follows() {
+    let mut core = following([ROOM]);
+    let effects = core.push(Push::Gap { room: ROOM, from: Seq(1), to: Seq(2) });
+    assert_eq!(fetches(&effects), [(ROOM, Seq(0), 0)]);
+    assert_eq!(seqs(&core.fetched(ROOM, Seq(0), Ok(vec![came(ROOM, 1), came(ROOM, 2)]))), [1, 2]);
+}
+
+#[test]
 fn few_rooms_are_healed_at_once_and_all_of_them_in_the_end() {
     let rooms: Vec<RoomId> = (1..=20).map(RoomId::from_raw).collect();
     let mut core = following(rooms.clone());

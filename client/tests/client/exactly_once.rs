@@ -112,7 +112,7 @@ async fn a_long_log_is_fetched_page_by_page_when_it_is_too_long_to_replay() {
 }
 
 #[tokio::test]
-async fn an_application_that_reads_late_loses_nothing_and_holds_no_more_than_it_must() {
+async fn an_application_that_reads_late_loses_nothing_and_stays_connected() {
     let node = Node::start(Faults { heartbeat_ms: 200, ..Faults::default() }).await;
     let room = RoomId::from_raw(1);
     let (client, mut updates) = node.client(Format::Json).await;
@@ -127,6 +127,25 @@ async fn an_application_that_reads_late_loses_nothing_and_holds_no_more_than_it_
     assert!(node.state().count("heartbeat") >= 2, "heartbeats go on while the application is busy");
     assert_eq!(node.state().connections, 1);
     post(&node, room, "last");
+    let heads = node.state().heads();
+    assert_whole(&read_to(&mut updates, &heads).await, &node);
+}
+
+/// 32 MB are posted; what fits the updates and the system's socket buffers, some 20 MB at most, leaves the node.
+#[tokio::test]
+async fn while_the_application_does_not_read_the_line_is_not_read_either() {
+    let node = Node::start(Faults::default()).await;
+    let room = RoomId::from_raw(1);
+    let (client, mut updates) = node.client(Format::Json).await;
+    client.subscribe(room, Some(Seq(0)), Mode::Live).await.expect("a room");
+    let text = "x".repeat(8_000);
+    for _ in 0..4_000 {
+        post(&node, room, &text);
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let sent = node.state().sent;
+    assert!((1_024..3_500).contains(&sent), "{sent} of 4,000 left the node");
     let heads = node.state().heads();
     assert_whole(&read_to(&mut updates, &heads).await, &node);
 }

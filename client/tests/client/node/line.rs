@@ -118,7 +118,10 @@ impl Line {
         match out {
             Out::Frame(_) | Out::Event(_) if self.state().faults.mute => {}
             Out::Frame(value) => self.frame(&value).await,
-            Out::Event(push) if self.format == Format::Json => self.payload(push.to_vec()).await,
+            Out::Event(push) if self.format == Format::Json => {
+                self.payload(push.to_vec()).await;
+                self.state().sent += 1;
+            }
             Out::Event(push) => {
                 let value = Format::Json.read(&push).expect("JSON");
                 self.frame(&value).await;

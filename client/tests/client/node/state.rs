@@ -86,6 +86,8 @@ pub(crate) struct State {
     /// Tokens that are refused, with the code.
     pub(crate) bad_tokens: HashMap<String, u16>,
     pub(crate) connections: u64,
+    /// Events that a line has taken.
+    pub(crate) sent: u64,
     random: StdRng,
 }
 
@@ -102,6 +104,7 @@ impl State {
             send_answers: Vec::new(),
             bad_tokens: HashMap::new(),
             connections: 0,
+            sent: 0,
         }
     }
 
