@@ -3,9 +3,12 @@
 //! * [`handshake`] judges the upgrade and takes the socket over from the HTTP server.
 //! * [`reader`] turns bytes into messages, without I/O.
 //! * [`outbox`] what waits to be written, without I/O; [`socket`] writes it.
-//! * [`conn`] the task: hello, identify or resume, requests, heartbeats, goodbye.
+//! * [`conn`] the task: hello, identify or resume, requests, heartbeats.
+//! * [`allowance`] how many requests it takes; [`goodbye`](mod@goodbye) how it ends.
 
+pub mod allowance;
 pub mod conn;
+pub mod goodbye;
 pub mod handshake;
 pub mod outbox;
 pub mod reader;

@@ -9,6 +9,7 @@ pub mod datadir;
 pub mod edge;
 pub mod health;
 pub mod http;
+pub mod net;
 pub mod serve;
 pub mod state;
 pub mod web;

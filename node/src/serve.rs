@@ -15,11 +15,10 @@ use hubbub_protocol::{
 use hubbub_storage::{SqliteStore, Store};
 use parking_lot::Mutex;
 use tokio::{
-    net::{TcpListener, TcpSocket, UnixListener},
+    net::UnixListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{Auth, AuthConfig, SignOut, resume_token::ResumeTokens},
@@ -33,12 +32,11 @@ use crate::{
     },
     health::{self, Readiness},
     http::{self, limits::Limits},
+    net,
     state::{App, AppState, Settings},
     web,
 };
 
-/// Connections that may wait to be accepted: a reconnect storm's first second.
-const BACKLOG: u32 = 4_096;
 /// How long a stopping node waits for its connections to end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 
@@ -135,10 +133,14 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
         tracing::warn!("rate limits are OFF: anyone may ask as much as they like");
     }
     let data = DataDir::hold(data_dir)?;
-    let public = listen(config.listen.public)?;
-    let admin = listen(config.listen.admin)?;
+    net::raise_open_files();
+    let public = net::listen(config.listen.public)?;
+    let admin = net::listen(config.listen.admin)?;
     let socket = listen_unix(data_dir)?;
     let address = public.local_addr().map_err(|error| Failure::Failed(error.to_string()))?;
+    if let Ok(address) = admin.local_addr() {
+        tracing::info!("health and metrics on http://{address}");
+    }
     let node = Node::open(data, &config).await?;
     let edge = Arc::new(Edge {
         hub: node.hub.clone(),
@@ -148,22 +150,24 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
             heartbeat_ms: config.edge.heartbeat_ms,
             origins: config.edge.origins.clone(),
             rate_limits: config.edge.rate_limits,
+            reconnect_after_ms: config.edge.reconnect_after_ms,
         },
         connections: TaskTracker::new(),
+        stopping: CancellationToken::new(),
     });
     let readiness = Readiness::new(node.hub.clone(), edge.clone());
     let routes = public_routes(&node.app, &edge, &readiness);
-    let (stop, stopping) = watch::channel(false);
+    let stopping = &edge.stopping;
     let serving = [
-        spawn_http(public, routes, stopping.clone()),
-        spawn_http(admin, health::admin_router(&readiness), stopping.clone()),
-        spawn_unix(socket, http::over_socket(&node.app), stopping),
+        tokio::spawn(net::serve(public, routes, stopping.clone())),
+        tokio::spawn(net::serve(admin, health::admin_router(&readiness), stopping.clone())),
+        spawn_unix(socket, http::over_socket(&node.app), stopping.clone()),
     ];
     announce(&node, address).await?;
     stopped().await;
     tracing::info!("stopping: clients are told to come back");
     readiness.stop();
-    stop.send_replace(true);
+    edge.stopping.cancel();
     node.hub.drain(config.edge.reconnect_after_ms).await;
     edge.connections.close();
     let ended = async {
@@ -199,21 +203,6 @@ async fn announce(node: &Node, address: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bound().map_err(|error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            Failure::Conflict(format!("{address} is in use: stop what listens there, or choose another address"))
-        }
-        _ => Failure::Failed(format!("cannot listen on {address}: {error}")),
-    })
-}
-
 fn listen_unix(data_dir: &Path) -> Result<UnixListener, Failure> {
     let path = admin_socket(data_dir);
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot listen on {}: {error}", path.display()));
@@ -224,32 +213,9 @@ fn listen_unix(data_dir: &Path) -> Result<UnixListener, Failure> {
     Ok(socket)
 }
 
-fn spawn_http(
-    listener: TcpListener,
-    routes: Router,
-    mut stopping: watch::Receiver<bool>,
-) -> tokio::task::JoinHandle<()> {
+fn spawn_unix(listener: UnixListener, routes: Router, stopping: CancellationToken) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let until = async move {
-            // The sender lives as long as the node.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        };
-        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(until).into_future().await {
-            tracing::error!(%error, "a listener failed");
-        }
-    })
-}
-
-fn spawn_unix(
-    listener: UnixListener,
-    routes: Router,
-    mut stopping: watch::Receiver<bool>,
-) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        let until = async move {
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        };
+        let until = stopping.cancelled_owned();
         if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(until).into_future().await {
             tracing::error!(%error, "the operator's socket failed");
         }

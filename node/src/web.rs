@@ -74,3 +74,24 @@ async fn serve(State((asset, tag)): State<(Asset, String)>, headers: HeaderMap) 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::ASSETS;
+
+    fn names(folder: &Path) -> BTreeSet<String> {
+        let files = fs::read_dir(folder).expect("the page's folder").map(|file| file.expect("a file").path());
+        files.filter(|path| path.is_file()).map(|path| path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/first");
+        let there = names(&page.join("js")).len() + names(&page).len();
+        assert_eq!(ASSETS.len(), there);
+        let paths: BTreeSet<&str> = ASSETS.iter().map(|asset| asset.path).collect();
+        assert_eq!(paths.len(), ASSETS.len(), "each under its own path");
+    }
+}

@@ -1,7 +1,8 @@
 //! One connection: hello, identify or resume, requests, heartbeats, goodbye.
 //!
 //! One task per connection reads, keeps its times and writes what could not be written at once. It
-//! owns no buffer while the client is silent.
+//! owns no buffer while the client is silent. While a client lets its answers lie, nothing more is
+//! read from it.
 //!
 //! # Failure
 //!
@@ -21,9 +22,11 @@ use hubbub_protocol::{
 };
 use serde_json::json;
 use tokio::{net::TcpStream, time::Instant};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    allowance::Allowance,
+    goodbye::goodbye,
     reader::{Incoming, Reader},
     socket::Socket,
 };
@@ -31,13 +34,8 @@ use crate::auth::{Auth, Verified, VerifyError, token::TokenRefused};
 
 /// How long a client whose token has expired may take to bring a new one.
 const REAUTH_WITHIN_MS: i64 = 60_000;
-/// Requests of one connection that may come at once, and how many a second are earned.
-const BURST: f64 = 200.0;
-const PER_SECOND: f64 = 50.0;
 /// Bytes read at once, on the stack of the call that reads.
 const READ_BYTES: usize = 16 * 1024;
-/// How long the last frames may take to leave when a connection is closed.
-const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How connections are treated.
 #[derive(Debug, Clone)]
@@ -50,6 +48,8 @@ pub struct EdgeConfig {
     pub origins: Vec<String>,
     /// Whether clients are limited in how much they ask.
     pub rate_limits: bool,
+    /// Milliseconds within which clients are told to come back when the node stops.
+    pub reconnect_after_ms: u64,
 }
 
 /// What every connection of this node shares.
@@ -63,6 +63,8 @@ pub struct Edge {
     pub config: EdgeConfig,
     /// The tasks of all connections.
     pub connections: TaskTracker,
+    /// Cancelled when the node stops: nobody is let in any more. Sessions are told by the actors.
+    pub stopping: CancellationToken,
 }
 
 /// A session on this connection.
@@ -79,8 +81,7 @@ struct Conn {
     stay: Option<Stay>,
     opened: Instant,
     heard: Instant,
-    allowance: f64,
-    earned_at: Instant,
+    allowance: Allowance,
 }
 
 /// Serves one connection until it ends. `early` are bytes that came with the upgrade.
@@ -92,11 +93,14 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, early: Bytes, format: For
     let socket = Socket::new(stream, format);
     let connection: Arc<dyn Connection> = socket.clone();
     let now = Instant::now();
-    let mut conn =
-        Conn { edge, socket, connection, stay: None, opened: now, heard: now, allowance: BURST, earned_at: now };
+    let allowance = Allowance::full(now);
+    let mut conn = Conn { edge, socket, connection, stay: None, opened: now, heard: now, allowance };
     conn.hello();
     let code = conn.run(early).await;
-    conn.goodbye(code).await;
+    if let Some(stay) = &conn.stay {
+        stay.handle.disconnected(&conn.connection);
+    }
+    goodbye(&conn.socket, code).await;
 }
 
 impl Conn {
@@ -121,27 +125,37 @@ impl Conn {
         if let Err(code) = taken {
             return code;
         }
+        let edge = self.edge.clone();
         let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
         loop {
             if let Some(code) = self.socket.ended() {
                 return code;
             }
-            let more = self.socket.has_more();
+            let backlog = self.socket.backlog();
             tokio::select! {
-                ready = self.socket.stream().readable() => {
+                ready = self.socket.stream().readable(), if !backlog.is_clogged => {
                     if ready.is_err() {
                         return None;
                     }
+                    let begun = self.stay.is_some();
                     if let Err(code) = self.read(&mut reader).await {
                         return code;
                     }
+                    if begun != self.stay.is_some() {
+                        timer.as_mut().reset(self.deadline());
+                    }
                 }
-                ready = self.socket.stream().writable(), if more => {
+                ready = self.socket.stream().writable(), if backlog.has_more => {
                     if ready.and_then(|()| self.socket.flush()).is_err() {
                         return None;
                     }
                 }
-                () = self.socket.woken() => {}
+                () = self.socket.woken() => {
+                    if self.socket.backlog().stuck_at.is_some() {
+                        timer.as_mut().reset(self.deadline());
+                    }
+                }
+                () = edge.stopping.cancelled(), if self.stay.is_none() => return Some(self.turned_away()),
                 () = &mut timer => {
                     if let Some(code) = self.late() {
                         return Some(code);
@@ -150,6 +164,15 @@ impl Conn {
                 }
             }
         }
+    }
+
+    /// Tells a client without a session to come back, each at another time; one with a session is told
+    /// by it.
+    fn turned_away(&self) -> CloseCode {
+        let after_ms = self.edge.config.reconnect_after_ms;
+        let after_ms = after_ms / 2 + rand::random_range(0..=after_ms);
+        self.socket.answer(&Frame::of(&Push::Reconnect { after_ms }));
+        CloseCode::GoingAway
     }
 
     /// Reads what has come.
@@ -203,6 +226,11 @@ impl Conn {
                 return Err(CloseCode::NotIdentified);
             }
         }
+        if self.edge.config.rate_limits && !self.allowance.take(Instant::now()) {
+            let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests").after_ms(1_000);
+            self.socket.answer(&Frame::refused(id, &refusal));
+            return Ok(());
+        }
         if !self.socket.begin_request() {
             let refusal =
                 Refusal::new(ErrorCode::RateLimited, "too many requests await their answer").after_ms(100);
@@ -212,29 +240,23 @@ impl Conn {
         match op {
             Err(refusal) => self.refuse(id, &refusal),
             Ok(Op::Heartbeat) => self.connection.reply(Frame::ok(id, &json!({"time": self.edge.hub.now()}))),
-            Ok(_) if !self.allow() => {
-                let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests").after_ms(1_000);
-                self.refuse(id, &refusal);
-            }
             Ok(Op::Reauth { token }) => self.reauth(id, &token).await,
             Ok(Op::Identify { .. } | Op::Resume { .. }) if self.stay.is_some() => {
                 self.refuse(id, &Refusal::field("op", "the session has begun already"));
             }
-            // Both verify once more at the end: a sign-out that came in between found no session to close, and is
-            // seen now; one that comes later finds it.
             Ok(Op::Identify { token, device, intents }) => {
                 let verified = self.verify(&token).await?;
                 let sessions = self.edge.hub.sessions();
                 let begun = sessions.identify(self.connection.clone(), id, verified.caller, device, intents);
                 self.stay = Some(Stay { handle: begun.await?, verified });
-                self.verify(&token).await?;
+                self.look_again(&token).await?;
             }
             Ok(Op::Resume { token, session, cursors }) => {
                 let verified = self.verify(&token).await?;
                 let sessions = self.edge.hub.sessions();
                 let resumed = sessions.resume(self.connection.clone(), id, verified.caller, &session, cursors);
                 self.stay = Some(Stay { handle: resumed.await?, verified });
-                self.verify(&token).await?;
+                self.look_again(&token).await?;
             }
             Ok(op) => {
                 if let Some(stay) = &self.stay {
@@ -243,6 +265,13 @@ impl Conn {
             }
         }
         Ok(())
+    }
+
+    /// Verifies once more when a session has begun: a sign-out, or the node's stop, that came in between
+    /// found no session to close, and is seen now; one that comes later finds it.
+    async fn look_again(&self, token: &str) -> Result<(), CloseCode> {
+        self.verify(token).await?;
+        if self.edge.stopping.is_cancelled() { Err(self.turned_away()) } else { Ok(()) }
     }
 
     fn refuse(&self, id: u32, refusal: &Refusal) {
@@ -261,9 +290,15 @@ impl Conn {
     }
 
     async fn reauth(&mut self, id: u32, token: &str) {
-        let verified = self.edge.auth.verify(token).await.ok();
-        let stay = self.stay.as_mut();
-        match (verified, stay) {
+        let verified = match self.edge.auth.verify(token).await {
+            Ok(verified) => Some(verified),
+            Err(VerifyError::Token(_)) => None,
+            Err(VerifyError::Store(error)) => {
+                tracing::warn!(%error, "could not find out whether a session stands");
+                return self.refuse(id, &Refusal::new(ErrorCode::Unavailable, "the store does not answer"));
+            }
+        };
+        match (verified, &mut self.stay) {
             (Some(verified), Some(stay)) if verified.caller == stay.verified.caller => {
                 stay.verified = verified;
                 self.connection.reply(Frame::ok(id, &json!({})));
@@ -273,21 +308,6 @@ impl Conn {
                 self.refuse(id, &refusal);
             }
         }
-    }
-
-    /// Takes one request from the connection's allowance.
-    fn allow(&mut self) -> bool {
-        if !self.edge.config.rate_limits {
-            return true;
-        }
-        let passed = self.earned_at.elapsed().as_secs_f64();
-        self.earned_at = Instant::now();
-        self.allowance = passed.mul_add(PER_SECOND, self.allowance).min(BURST);
-        let allowed = self.allowance >= 1.0;
-        if allowed {
-            self.allowance -= 1.0;
-        }
-        allowed
     }
 
     fn silence(&self) -> Duration {
@@ -310,13 +330,14 @@ impl Conn {
         // A timer that is a little late must not be set to the past again and again.
         let soonest = Instant::now() + Duration::from_millis(5);
         let token = self.token_left(self.edge.hub.now()).map(|left| Instant::now() + left);
-        // A session that begins before the first deadline has its own silence counted from then on.
-        let first = if self.stay.is_none() { first.min(self.heard + self.silence()) } else { first };
-        token.map_or(first, |token| first.min(token)).max(soonest)
+        token.into_iter().chain(self.socket.backlog().stuck_at).fold(first, Instant::min).max(soonest)
     }
 
     /// The code to close with when a time has run out.
     fn late(&self) -> Option<CloseCode> {
+        if self.socket.backlog().stuck_at.is_some_and(|at| at <= Instant::now()) {
+            return Some(CloseCode::TooSlow);
+        }
         if self.stay.is_none() {
             let waited = self.opened.elapsed();
             return (waited >= Duration::from_millis(IDENTIFY_WITHIN_MS)).then_some(CloseCode::NotIdentified);
@@ -327,42 +348,7 @@ impl Conn {
         if self.token_left(self.edge.hub.now()).is_some_and(|left| left.is_zero()) {
             return Some(CloseCode::TokenExpired);
         }
-        self.socket.is_stuck().then_some(CloseCode::TooSlow)
-    }
-
-    async fn goodbye(self, code: Option<CloseCode>) {
-        if let Some(stay) = &self.stay {
-            stay.handle.disconnected(&self.connection);
-        }
-        let Some(code) = code else { return };
-        let rest = async {
-            while self.socket.has_more() {
-                if self.socket.stream().writable().await.and_then(|()| self.socket.flush()).is_err() {
-                    break;
-                }
-            }
-        };
-        // A client that does not read is not waited for.
-        let _ = tokio::time::timeout(GOODBYE_WITHIN, rest).await;
-        self.socket.say_goodbye(code);
-        // Nothing more is to be written; what the client still sends is read away for a moment, for
-        // an answer that is thrown away unread would take our last frames with it.
-        let stream = self.socket.stream();
-        let away = async {
-            let mut bytes = [0; 512];
-            loop {
-                if stream.readable().await.is_err() {
-                    return;
-                }
-                match stream.try_read(&mut bytes) {
-                    Ok(0) => return,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        let _ = tokio::time::timeout(GOODBYE_WITHIN, away).await;
+        None
     }
 }
 
@@ -387,4 +373,20 @@ fn pong(payload: &[u8]) -> Vec<u8> {
     let mut wire = vec![0x8A, u8::try_from(payload.len()).unwrap_or(0)];
     wire.extend_from_slice(payload);
     wire
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the task that a function of four arguments makes.
+    const fn task_bytes<A, B, C, D, F>(_task: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_silent_client_costs_a_small_task() {
+        let bytes = task_bytes(serve);
+        assert!(bytes <= 1_536, "{bytes} bytes");
+    }
 }

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
 use hubbub_protocol::{
     error::{ErrorCode, Refusal},
@@ -27,6 +28,10 @@ pub async fn upgrade(State(edge): State<Arc<Edge>>, mut request: Request) -> Res
         Ok(agreed) => agreed,
         Err((status, refusal)) => return refused(status, &refusal),
     };
+    if edge.stopping.is_cancelled() {
+        let refusal = Refusal::new(ErrorCode::Unavailable, "the node is stopping").after_ms(1_000);
+        return refused(StatusCode::SERVICE_UNAVAILABLE, &refusal);
+    }
     let taken = hyper::upgrade::on(&mut request);
     edge.connections.spawn({
         let edge = edge.clone();
@@ -79,8 +84,8 @@ fn judge(headers: &HeaderMap, origins: &[String]) -> Result<(Format, String), (S
         return Err(bad("the WebSocket version must be 13"));
     }
     let key = text(headers, &header::SEC_WEBSOCKET_KEY);
-    if key.is_empty() {
-        return Err(bad("`Sec-WebSocket-Key` is missing"));
+    if !BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
+        return Err(bad("`Sec-WebSocket-Key` must be 16 bytes in base64"));
     }
     if !may_ask(headers, origins) {
         let message = "pages of this origin may not connect: add it to `edge.origins`";
@@ -142,6 +147,8 @@ mod tests {
             ("connection", "close"),
             ("sec-websocket-version", "8"),
             ("sec-websocket-key", ""),
+            ("sec-websocket-key", "c2hvcnQ="),
+            ("sec-websocket-key", "not base64 at all......="),
             ("sec-websocket-protocol", "chat"),
         ] {
             assert_eq!(status(&[change]), Some(400), "{change:?}");

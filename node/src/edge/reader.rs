@@ -6,11 +6,12 @@
 //! # Invariants
 //!
 //! * However the bytes are cut into reads, the same messages come out.
-//! * At most [`FRAME_BYTES_MAX`] bytes of a message and one header are ever held.
+//! * At most [`FRAME_BYTES_MAX`] bytes of a message and one header are ever held, and never more
+//!   memory than about twice what has come: a header that promises much reserves nothing.
 
 use std::io::Cursor;
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use hubbub_protocol::{
     error::CloseCode,
     limits::{FRAME_BYTES_MAX, FRAME_BYTES_READ_MAX},
@@ -22,6 +23,8 @@ use tungstenite::protocol::frame::{
 
 /// Longest payload of a ping, pong or close.
 const CONTROL_BYTES_MAX: u64 = 125;
+/// Longest header: two bytes, a length of eight, a mask of four.
+const HEADER_BYTES_MAX: usize = 14;
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +51,9 @@ struct Under {
 /// Reads one client's bytes.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Bytes of a header that has not come whole.
-    pending: BytesMut,
+    /// Bytes of a header that has not come whole, and how many they are.
+    pending: [u8; HEADER_BYTES_MAX],
+    held: usize,
     under: Option<Under>,
     /// The payload of the frame under way.
     frame: Vec<u8>,
@@ -82,19 +86,18 @@ impl Reader {
         if rest.is_empty() {
             return Ok(false);
         }
-        // A header has at most 14 bytes, so little is ever copied here.
-        let taken = rest.len().min(14);
-        let before = self.pending.len();
-        self.pending.extend_from_slice(&rest[..taken]);
-        let mut cursor = Cursor::new(&self.pending[..]);
+        let taken = rest.len().min(HEADER_BYTES_MAX - self.held);
+        self.pending[self.held..self.held + taken].copy_from_slice(&rest[..taken]);
+        let mut cursor = Cursor::new(&self.pending[..self.held + taken]);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| CloseCode::Protocol)?;
         let Some((header, length)) = parsed else {
+            self.held += taken;
             rest.advance(taken);
             return Ok(false);
         };
-        let used = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
-        rest.advance(used - before);
-        self.pending = BytesMut::new();
+        let used = usize::try_from(cursor.position()).unwrap_or(HEADER_BYTES_MAX);
+        rest.advance(used - self.held);
+        self.held = 0;
         self.judge(&header, length)?;
         let missing = usize::try_from(length).map_err(|_| CloseCode::TooLarge)?;
         self.under = Some(Under { header, missing, mask_at: 0 });
@@ -126,8 +129,8 @@ impl Reader {
         let Some(under) = &mut self.under else { return false };
         let taken = rest.len().min(under.missing);
         let mask = under.header.mask.unwrap_or_default();
-        if self.frame.capacity() == 0 {
-            self.frame.reserve_exact(under.missing);
+        if self.frame.is_empty() {
+            self.frame.reserve_exact(taken);
         }
         let unmasked =
             rest[..taken].iter().zip((under.mask_at..).map(|at| mask[at % 4])).map(|(byte, mask)| byte ^ mask);
@@ -166,6 +169,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -243,19 +248,80 @@ mod tests {
         }
     }
 
+    fn held_bytes(reader: &Reader) -> usize {
+        reader.frame.capacity() + reader.message.as_ref().map_or(0, |(_, message)| message.capacity())
+    }
+
     #[test]
-    fn any_bytes_are_read_or_refused_and_little_is_held() {
-        let mut noise = 0x9E37_79B9_u32;
-        for _ in 0..2_000 {
-            let bytes: Vec<u8> = (0..64)
-                .map(|_| {
-                    noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    noise.to_be_bytes()[0]
-                })
-                .collect();
+    fn a_header_that_promises_much_reserves_nothing() {
+        let mut reader = Reader::default();
+        let header = &frame(0x81, &vec![b' '; FRAME_BYTES_MAX])[..14];
+        reader.feed(header, &mut Vec::new()).expect("within the limit");
+        assert_eq!(held_bytes(&reader), 0);
+    }
+
+    /// A message or control frame as a client may send it.
+    fn any_message() -> impl Strategy<Value = Vec<u8>> {
+        let payload = || prop::collection::vec(any::<u8>(), 0..400);
+        let whole =
+            (prop::sample::select(vec![0x81_u8, 0x82]), payload()).prop_map(|(first, all)| frame(first, &all));
+        let control = (prop::sample::select(vec![0x89_u8, 0x8A]), prop::collection::vec(any::<u8>(), 0..=125))
+            .prop_map(|(first, all)| frame(first, &all));
+        // A control frame may stand between two fragments.
+        let cut = (payload(), control.clone(), payload(), payload()).prop_map(|(one, control, two, three)| {
+            [frame(0x01, &one), control, frame(0x00, &two), frame(0x80, &three)].concat()
+        });
+        prop_oneof![whole, control, cut]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+        #[test]
+        fn any_cut_of_any_stream_gives_the_same_messages(
+            messages in prop::collection::vec(any_message(), 0..8),
+            cuts in prop::collection::vec(1..600_usize, 1..40),
+        ) {
+            let stream = messages.concat();
+            let whole = read(&[&stream]).expect("good frames");
+            let (mut chunks, mut rest) = (Vec::new(), &stream[..]);
+            for size in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (chunk, after) = rest.split_at((*size).min(rest.len()));
+                chunks.push(chunk);
+                rest = after;
+            }
+            prop_assert_eq!(read(&chunks).expect("good frames"), whole);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused_and_little_is_held(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2_000), 0..40),
+        ) {
             let (mut reader, mut out) = (Reader::default(), Vec::new());
-            let refused = reader.feed(&bytes, &mut out).is_err();
-            assert!(refused || reader.frame.capacity() <= FRAME_BYTES_MAX);
+            let mut fed = 0;
+            for chunk in &chunks {
+                fed += chunk.len();
+                let refused = reader.feed(chunk, &mut out).is_err();
+                prop_assert!(held_bytes(&reader) <= 2 * fed.min(2 * FRAME_BYTES_MAX) + 16);
+                if refused {
+                    break;
+                }
+            }
+        }
+
+        #[test]
+        fn a_good_beginning_may_be_followed_by_anything(
+            messages in prop::collection::vec(any_message(), 0..3),
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let good = read(&[&messages.concat()]).expect("good frames");
+            let (mut reader, mut out) = (Reader::default(), Vec::new());
+            // What the noise means does not matter; what came before it does.
+            let _ = reader.feed(&[messages.concat(), noise].concat(), &mut out);
+            prop_assert_eq!(&out[..good.len()], &good[..]);
         }
     }
 }

@@ -12,6 +12,7 @@
 
 use std::{
     io,
+    net::Shutdown,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hubbub_actors::Connection;
 use hubbub_protocol::{
     error::CloseCode,
@@ -28,21 +29,57 @@ use hubbub_protocol::{
     limits::{IN_FLIGHT_MAX, OUTBOX_STUCK_MS},
 };
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
 use super::outbox::{Kind, Outbox};
 
-/// How long the outbox may be full before the connection is closed.
+/// How long the outbox may be full, or answers lie there unmoved, before the connection is closed.
 const STUCK: Duration = Duration::from_millis(OUTBOX_STUCK_MS);
 
 #[derive(Debug)]
 struct Writing {
     outbox: Outbox,
-    /// Since when events have been left out, without a pause.
+    /// Since when events are left out: it has been full and has not had room since.
     full_since: Option<Instant>,
-    /// The goodbye, once it is decided.
+    /// Since when answers clog it and not a byte has left.
+    clogged_since: Option<Instant>,
+    /// The goodbye, once it is decided; nothing more is taken after it.
     closing: Option<CloseCode>,
     broken: bool,
+}
+
+impl Writing {
+    /// Looks at how full the outbox is; says whether it has just begun to be stuck.
+    fn look(&mut self) -> bool {
+        let before = self.stuck_at().is_some();
+        if self.outbox.is_full() {
+            self.full_since.get_or_insert_with(Instant::now);
+        } else if self.outbox.has_room() {
+            self.full_since = None;
+        }
+        if self.outbox.is_clogged() {
+            self.clogged_since.get_or_insert_with(Instant::now);
+        } else {
+            self.clogged_since = None;
+        }
+        !before && self.stuck_at().is_some()
+    }
+
+    fn stuck_at(&self) -> Option<Instant> {
+        self.full_since.into_iter().chain(self.clogged_since).min().map(|since| since + STUCK)
+    }
+}
+
+/// What the connection's task has to know before it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Something waits to be written.
+    pub has_more: bool,
+    /// Too many answers wait: read nothing.
+    pub is_clogged: bool,
+    /// When the client counts as too slow, if nothing changes.
+    pub stuck_at: Option<Instant>,
 }
 
 /// One client's socket.
@@ -62,7 +99,7 @@ impl Socket {
     #[must_use]
     pub fn new(stream: TcpStream, format: Format) -> Arc<Self> {
         let outbox = Outbox::new(format);
-        let writing = Writing { outbox, full_since: None, closing: None, broken: false };
+        let writing = Writing { outbox, full_since: None, clogged_since: None, closing: None, broken: false };
         Arc::new(Self {
             stream,
             format,
@@ -110,13 +147,11 @@ impl Socket {
             return;
         }
         if writing.outbox.is_idle() {
-            if let Some(rest) = self.try_write(&mut writing, &bytes) {
-                writing.outbox.push(rest);
-                self.wake.notify_one();
-            }
+            self.try_write(&mut writing, &bytes, Kind::Must);
         } else {
             writing.outbox.push(bytes);
         }
+        self.look(&mut writing);
     }
 
     fn deliver(&self, room: RoomId, seq: Seq, frame: &Frame, kind: Kind) {
@@ -125,33 +160,34 @@ impl Socket {
             return;
         }
         if writing.outbox.is_idle() {
-            if let Some(rest) = self.try_write(&mut writing, frame.wire(self.format)) {
-                writing.outbox.push_rest(rest, kind);
-                self.wake.notify_one();
-            }
-            return;
-        }
-        writing.outbox.event(room, seq, frame, kind);
-        if !writing.outbox.is_full() {
-            writing.full_since = None;
-        } else if writing.full_since.get_or_insert_with(Instant::now).elapsed() > STUCK {
-            writing.closing = Some(CloseCode::TooSlow);
-            self.end();
+            self.try_write(&mut writing, frame.wire(self.format), kind);
+        } else {
+            writing.outbox.event(room, seq, frame, kind);
+            self.look(&mut writing);
         }
     }
 
-    /// Writes at once what the socket takes; returns what is left.
-    fn try_write(&self, writing: &mut Writing, bytes: &Bytes) -> Option<Bytes> {
-        match self.stream.try_write(bytes) {
-            Ok(written) if written == bytes.len() => None,
-            Ok(written) => Some(bytes.slice(written..)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(bytes.clone()),
+    fn look(&self, writing: &mut Writing) {
+        if writing.look() {
+            // The task sets its timer.
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes at once what the socket takes, and queues what is left.
+    fn try_write(&self, writing: &mut Writing, bytes: &Bytes, kind: Kind) {
+        let written = match self.stream.try_write(bytes) {
+            Ok(written) if written == bytes.len() => return,
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
                 writing.broken = true;
                 self.end();
-                None
+                return;
             }
-        }
+        };
+        writing.outbox.push_rest(bytes.clone(), written, kind);
+        self.wake.notify_one();
     }
 
     /// Whether the connection is to be ended, and by which code, if it was ours to choose.
@@ -170,10 +206,12 @@ impl Socket {
         self.wake.notified().await;
     }
 
-    /// Whether something waits to be written.
+    /// How much waits.
     #[must_use]
-    pub fn has_more(&self) -> bool {
-        self.writing.lock().outbox.has_more()
+    pub fn backlog(&self) -> Backlog {
+        let writing = self.writing.lock();
+        let (has_more, is_clogged) = (writing.outbox.has_more(), writing.outbox.is_clogged());
+        Backlog { has_more, is_clogged, stuck_at: writing.stuck_at() }
     }
 
     /// Writes what waits, as far as the socket takes it.
@@ -186,34 +224,53 @@ impl Socket {
             let written = self.stream.try_write_vectored(&writing.outbox.slices());
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(bytes) => writing.outbox.written(bytes),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(bytes) => {
+                    writing.outbox.written(bytes);
+                    writing.clogged_since = None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
-        writing.full_since = None;
+        writing.look();
         Ok(())
     }
 
-    /// Whether the outbox has been full for too long.
-    #[must_use]
-    pub fn is_stuck(&self) -> bool {
-        self.writing.lock().full_since.is_some_and(|since| since.elapsed() > STUCK)
+    /// Takes nothing more; what waits may still be flushed. A client that is too slow for its events
+    /// would not get them now either, so they are forgotten for the goodbye's sake.
+    pub fn begin_goodbye(&self, code: CloseCode) {
+        let mut writing = self.writing.lock();
+        writing.closing = Some(code);
+        if code == CloseCode::TooSlow {
+            writing.outbox.forget();
+        }
     }
 
-    /// Tries to say goodbye; whatever the socket does not take at once is not sent.
+    /// Tries to say goodbye; whatever the socket does not take at once is not sent. In the middle of
+    /// another frame it would be read as a part of that, so nothing is said then.
     pub fn say_goodbye(&self, code: CloseCode) {
-        let mut wire = vec![0x88, 0];
-        wire.extend(code.code().to_be_bytes());
-        wire.extend(code.reason().as_bytes());
-        wire[1] = u8::try_from(wire.len() - 2).unwrap_or(0);
-        let mut rest = Bytes::from(wire);
-        while let Ok(written @ 1..) = self.stream.try_write(&rest) {
-            rest.advance(written);
-            if rest.is_empty() {
-                break;
-            }
+        let mut writing = self.writing.lock();
+        writing.outbox.forget();
+        if !writing.outbox.has_more() && !writing.broken {
+            let mut wire = vec![0x88, 0];
+            wire.extend(code.code().to_be_bytes());
+            wire.extend(code.reason().as_bytes());
+            wire[1] = u8::try_from(wire.len() - 2).unwrap_or(0);
+            // Tried, not promised.
+            let _ = self.stream.try_write(&wire);
         }
+        writing.broken = true;
+        // The client sees the end now, whoever still holds this socket.
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+    }
+
+    /// Takes and keeps nothing more: the client has gone.
+    pub fn cut(&self) {
+        let mut writing = self.writing.lock();
+        writing.broken = true;
+        writing.outbox = Outbox::new(self.format);
+        // It may be gone already.
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
     }
 }
 
@@ -240,15 +297,11 @@ impl Connection for Socket {
         if writing.closing.is_some() || writing.broken {
             return;
         }
-        if writing.outbox.is_idle() {
-            let bytes = frame.wire(self.format);
-            if let Some(rest) = self.try_write(&mut writing, bytes).filter(|rest| rest.len() < bytes.len()) {
-                // Begun, so it must be finished.
-                writing.outbox.push(rest);
-                self.wake.notify_one();
-            }
-        } else {
+        if !writing.outbox.is_idle() {
             writing.outbox.ephemeral(frame);
+            self.look(&mut writing);
+        } else {
+            self.try_write(&mut writing, frame.wire(self.format), Kind::Event);
         }
     }
 
