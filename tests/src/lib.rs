@@ -3,6 +3,8 @@
 //! A [`Node`] is the real program on a free loopback port with a data directory of its own; it is
 //! stopped by its process id, whatever the test does. Nothing here knows the insides of the product.
 
+pub mod raw;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -31,6 +33,7 @@ pub struct Node {
     child: Child,
     port: u16,
     folder: PathBuf,
+    said: Vec<String>,
     /// Removes the folder with the node that made it.
     owned: Option<TempDir>,
 }
@@ -100,7 +103,7 @@ impl Node {
                 Err(_) => panic!("the node did not start; it said {lines:#?}"),
             }
         }
-        Self { child, port, folder: folder.to_owned(), owned: None }
+        Self { child, port, folder: folder.to_owned(), said: lines, owned: None }
     }
 
     /// Where it is.
@@ -113,6 +116,22 @@ impl Node {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it said until it listened, by line.
+    #[must_use]
+    pub fn said(&self) -> &[String] {
+        &self.said
+    }
+
+    /// Address and port of its listener for operators.
+    ///
+    /// # Panics
+    /// When it did not tell.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        let told = self.said.iter().find_map(|line| line.split_once("health and metrics on http://"));
+        told.expect("it tells where operators reach it").1
     }
 
     /// Its data directory.
