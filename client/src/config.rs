@@ -1,13 +1,13 @@
 //! How a client connects.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use hubbub_protocol::{frame::Format, op::Intents};
 
 use crate::{backoff::Backoff, fetch::Backfill, rest::Rest, token::TokenSource};
 
 /// How a client connects. [`Config::new`] gives the usual settings.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// The node, such as `http://127.0.0.1:8080`.
     pub url: String,
@@ -27,6 +27,23 @@ pub struct Config {
     pub backoff: Backoff,
     /// Where missing events are fetched; none for the node at `url`.
     pub backfill: Option<Arc<dyn Backfill>>,
+}
+
+impl fmt::Debug for Config {
+    /// Tells all but the source of tokens, which may be a token itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, token: _, device, intents, format, answer_within, send_within, backoff, backfill: _ } =
+            self;
+        f.debug_struct("Config")
+            .field("url", url)
+            .field("device", device)
+            .field("intents", intents)
+            .field("format", format)
+            .field("answer_within", answer_within)
+            .field("send_within", send_within)
+            .field("backoff", backoff)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -60,5 +77,18 @@ impl Config {
 
     pub(crate) fn backfill(&self) -> Arc<dyn Backfill> {
         self.backfill.clone().unwrap_or_else(|| Arc::new(Rest::new(&self.url)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_is_shown_to_who_logs_a_client() {
+        let config = Config::new("http://node", "canary-token");
+        let rest = Rest::new("http://node").with_token("canary-token");
+        let shown = format!("{config:?} {rest:?}");
+        assert!(shown.contains("http://node") && !shown.contains("canary"), "{shown}");
     }
 }

@@ -1,6 +1,6 @@
 //! REST, with types: what the command line, the tests and the healing of gaps ask.
 
-use std::{sync::Once, time::Duration};
+use std::{fmt, sync::Once, time::Duration};
 
 use bytes::Bytes;
 use hubbub_protocol::{
@@ -44,11 +44,18 @@ pub enum RestError {
 }
 
 /// Calls to one node, as one user or as nobody.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rest {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+}
+
+impl fmt::Debug for Rest {
+    /// Tells where the node is, and not the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,9 @@
 //! Where access tokens come from: one that never changes, or an account that is signed in and stays so.
 
-use std::{fmt::Debug, time::Duration};
+use std::{
+    fmt::{self, Debug},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use hubbub_protocol::rest::SignedIn;
@@ -44,10 +47,16 @@ pub struct Account {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
     signed_in: SignedIn,
     renew_at: Instant,
+}
+
+impl fmt::Debug for State {
+    /// Tells whose account it is, and no token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("user", &self.signed_in.user.id).finish_non_exhaustive()
+    }
 }
 
 impl State {

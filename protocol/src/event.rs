@@ -57,7 +57,7 @@ pub struct Imported {
     /// Name of its author there, when an account could not carry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The message it answers, when that one is in another room or comes later.
+    /// The id there of the message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     /// Its thread there.

@@ -41,7 +41,8 @@ pub struct Jsonl {
     /// Name of the community; made when there is none, for the first owner of the installation.
     #[arg(long, value_name = "NAME")]
     pub community: String,
-    /// Store the messages as they are, with their own times.
+    /// Store the messages as they are, with their own times. The only way in this version, so it may be
+    /// left out.
     #[arg(long)]
     pub direct: bool,
     /// Which node.
