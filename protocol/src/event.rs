@@ -8,14 +8,21 @@
 //! * `Event::decode(&event.encode()) == event` for every event, of every kind.
 //! * A kind, once numbered, keeps its number and its name for ever.
 
+mod body;
+mod class;
+mod created;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::{
+    body::{EventBody, EventKind},
+    class::EventClass,
+    created::{Created, Imported},
+};
 use crate::{
-    emoji::Emoji,
     ids::{MessageKey, RoomId, Seq, UserId},
-    text::Mentions,
     time::Timestamp,
 };
 
@@ -45,212 +52,6 @@ pub struct Event {
     pub key: Option<MessageKey>,
     /// What happened.
     pub body: EventBody,
-}
-
-/// Where a message of an archive came from: what an export needs to write it back unchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Imported {
-    /// The id it had.
-    pub id: String,
-    /// Its time, to the digit.
-    pub ts: String,
-    /// Name of its author there, when an account could not carry it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// The id there of the message it answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<String>,
-    /// Its thread there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread: Option<String>,
-    /// `join`, `system`, `action` or `deleted`; none for a plain message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// Whether a bot wrote it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub bot: bool,
-    /// Whether it had been edited.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub edited: bool,
-}
-
-/// The content of `message.created`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Created {
-    /// The text as it was sent.
-    pub text: String,
-    /// The message it answers, in the same room.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<Seq>,
-    /// Ids of its files.
-    #[serde(default)]
-    pub files: Vec<String>,
-    /// Whom it mentions.
-    #[serde(default)]
-    pub mentions: Mentions,
-    /// Where it came from, for a message of an archive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub imported: Option<Imported>,
-}
-
-macro_rules! bodies {
-    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal {
-        $($(#[$fattr:meta])* $field:ident: $type:ty),* $(,)?
-    };)*) => {
-        /// The number of a kind of event in the database.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum EventKind {
-            /// `message.created`.
-            MessageCreated = 1,
-            $($(#[$doc])* $name = $number,)*
-        }
-
-        impl EventKind {
-            /// Every kind.
-            pub const ALL: &'static [Self] = &[Self::MessageCreated, $(Self::$name),*];
-
-            /// The `type` of the push.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    Self::MessageCreated => "message.created",
-                    $(Self::$name => $text,)*
-                }
-            }
-
-            /// The kind with that number.
-            #[must_use]
-            pub fn from_number(number: u8) -> Option<Self> {
-                Self::ALL.iter().copied().find(|kind| *kind as u8 == number)
-            }
-        }
-
-        /// What happened.
-        #[derive(Debug, Clone, PartialEq, Serialize)]
-        #[serde(untagged)]
-        pub enum EventBody {
-            /// A message was sent.
-            MessageCreated(Box<Created>),
-            $($(#[$doc])* $name {
-                $($(#[$fattr])* #[doc = concat!("`", stringify!($field), "` of the push's `data`.")] $field: $type,)*
-            },)*
-        }
-
-        impl EventBody {
-            /// Its kind.
-            #[must_use]
-            pub const fn kind(&self) -> EventKind {
-                match self {
-                    Self::MessageCreated(_) => EventKind::MessageCreated,
-                    $(Self::$name { .. } => EventKind::$name,)*
-                }
-            }
-
-            fn decode(kind: &str, data: &str) -> Result<Self, EventError> {
-                match kind {
-                    "message.created" => Ok(Self::MessageCreated(serde_json::from_str(data)?)),
-                    $($text => {
-                        #[derive(Deserialize)]
-                        struct Data { $($(#[$fattr])* $field: $type,)* }
-                        let Data { $($field),* } = serde_json::from_str(data)?;
-                        Ok(Self::$name { $($field),* })
-                    })*
-                    other => Err(EventError::Kind(other.to_owned())),
-                }
-            }
-        }
-    };
-}
-
-bodies! {
-    /// The author changed a message's text.
-    MessageEdited = 2, "message.edited" { target: Seq, text: String, mentions: Mentions };
-    /// A message was deleted; its place stays.
-    MessageDeleted = 3, "message.deleted" {
-        target: Seq,
-        #[serde(default, skip_serializing_if = "Option::is_none")] reason: Option<String>,
-    };
-    /// Many messages were deleted at once.
-    MessagesPurged = 4, "messages.purged" {
-        #[serde(default, skip_serializing_if = "Option::is_none")] user: Option<UserId>,
-        from: Seq,
-        to: Seq,
-    };
-    /// Somebody reacted. `count` stands for so many people unnamed by an archive.
-    ReactionAdded = 5, "reaction.added" {
-        target: Seq,
-        emoji: Emoji,
-        #[serde(default, skip_serializing_if = "Option::is_none")] count: Option<u32>,
-    };
-    /// Somebody took a reaction back.
-    ReactionRemoved = 6, "reaction.removed" { target: Seq, emoji: Emoji };
-    /// A message was pinned.
-    MessagePinned = 7, "message.pinned" { target: Seq };
-    /// A message was unpinned.
-    MessageUnpinned = 8, "message.unpinned" { target: Seq };
-    /// A thread grew out of a message; `room` is the thread's own room.
-    ThreadCreated = 9, "thread.created" { target: Seq, room: RoomId, title: String };
-    /// Somebody became a member.
-    MemberJoined = 10, "member.joined" { user: UserId };
-    /// A member left.
-    MemberLeft = 11, "member.left" { user: UserId };
-    /// A member was removed by somebody else.
-    MemberRemoved = 12, "member.removed" {
-        user: UserId,
-        #[serde(default, skip_serializing_if = "Option::is_none")] reason: Option<String>,
-        by: UserId,
-    };
-    /// A member's roles changed.
-    MemberUpdated = 13, "member.updated" { user: UserId, roles: Vec<String> };
-    /// The room's settings changed; the fields that did, with their new values.
-    RoomUpdated = 14, "room.updated" { #[serde(flatten)] changed: serde_json::Map<String, serde_json::Value> };
-    /// In a community's log: a room was made.
-    RoomCreated = 15, "room.created" { room: RoomId, name: String, kind: crate::room::RoomKind };
-    /// In a community's log: a room was deleted.
-    RoomDeleted = 16, "room.deleted" { room: RoomId, name: String };
-    /// In a community's log: its settings changed; the fields that did, with their new values.
-    CommunityUpdated = 17, "community.updated" {
-        #[serde(flatten)] changed: serde_json::Map<String, serde_json::Value>
-    };
-    /// In a community's log: an invite was made or revoked.
-    InviteUpdated = 18, "invite.updated" { code: String, revoked: bool };
-}
-
-/// Groups of events that a client may ask for or leave out (`intents` of `identify`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventClass {
-    /// Messages, edits, deletions, pins, threads and the room's own settings.
-    Messages,
-    /// Reactions.
-    Reactions,
-    /// Members coming and going.
-    Members,
-}
-
-impl EventKind {
-    /// The class a client asks for it by.
-    #[must_use]
-    pub const fn class(self) -> EventClass {
-        match self {
-            Self::ReactionAdded | Self::ReactionRemoved => EventClass::Reactions,
-            Self::MemberJoined | Self::MemberLeft | Self::MemberRemoved | Self::MemberUpdated => {
-                EventClass::Members
-            }
-            Self::MessageCreated
-            | Self::MessageEdited
-            | Self::MessageDeleted
-            | Self::MessagesPurged
-            | Self::MessagePinned
-            | Self::MessageUnpinned
-            | Self::ThreadCreated
-            | Self::RoomUpdated
-            | Self::RoomCreated
-            | Self::RoomDeleted
-            | Self::CommunityUpdated
-            | Self::InviteUpdated => EventClass::Messages,
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -313,36 +114,10 @@ impl Event {
     }
 }
 
-impl EventBody {
-    /// The message this changes, for kinds that change one.
-    #[must_use]
-    pub const fn target(&self) -> Option<Seq> {
-        match self {
-            Self::MessageEdited { target, .. }
-            | Self::MessageDeleted { target, .. }
-            | Self::ReactionAdded { target, .. }
-            | Self::ReactionRemoved { target, .. }
-            | Self::MessagePinned { target }
-            | Self::MessageUnpinned { target }
-            | Self::ThreadCreated { target, .. } => Some(*target),
-            Self::MessageCreated(_)
-            | Self::MessagesPurged { .. }
-            | Self::MemberJoined { .. }
-            | Self::MemberLeft { .. }
-            | Self::MemberRemoved { .. }
-            | Self::MemberUpdated { .. }
-            | Self::RoomUpdated { .. }
-            | Self::RoomCreated { .. }
-            | Self::RoomDeleted { .. }
-            | Self::CommunityUpdated { .. }
-            | Self::InviteUpdated { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{emoji::Emoji, text::Mentions};
 
     fn event(body: EventBody) -> Event {
         Event {
