@@ -8,7 +8,7 @@ use hubbub_protocol::{
     ids::{CommunityId, Seq},
     rest,
 };
-use hubbub_storage::MetaStore;
+use hubbub_storage::{MetaStore, mem::AppendFault};
 use support::World;
 
 async fn closed_community(world: &World, owner: Caller) -> CommunityId {
@@ -72,6 +72,43 @@ async fn accepting_again_uses_nothing_up_even_at_the_same_time() {
     assert_eq!(used.uses, 1);
     assert_eq!(communities.accept_invite(eve, "door").await.expect_err("used up").code, ErrorCode::NotFound);
     assert_eq!(communities.preview_invite("door").await.expect_err("used up").code, ErrorCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invite_is_not_used_up_by_a_join_that_fails() {
+    let world = World::new().await;
+    let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
+    let community = closed_community(&world, ada).await;
+    let communities = world.hub.communities();
+    communities.create_invite(ada, community, invite(Some(1), None), "door".into()).await.expect("ada may");
+    world.store.faults().next_append(AppendFault::FailBefore);
+    let refused = communities.accept_invite(bob, "door").await.expect_err("nothing was stored");
+    assert_eq!(refused.code, ErrorCode::Unavailable);
+    assert_eq!(communities.preview_invite("door").await.expect("open again").code, "door");
+    communities.accept_invite(bob, "door").await.expect("the use was given back");
+    assert_eq!(communities.accept_invite(eve, "door").await.expect_err("used up").code, ErrorCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_use_that_let_somebody_in_stays_used_though_the_answer_was_lost() {
+    let world = World::new().await;
+    let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
+    let community = closed_community(&world, ada).await;
+    let communities = world.hub.communities();
+    communities.create_invite(ada, community, invite(Some(1), None), "door".into()).await.expect("ada may");
+    world.store.faults().hold_appends();
+    let waiting = tokio::spawn({
+        let communities = communities.clone();
+        async move { communities.accept_invite(bob, "door").await }
+    });
+    world.store.faults().until_held(1).await;
+    waiting.abort();
+    assert!(waiting.await.expect_err("bob went away").is_cancelled());
+    world.store.faults().release_appends();
+    let again = communities.accept_invite(bob, "door").await.expect("bob is in");
+    assert_eq!(again.community.id, community);
+    assert_eq!(communities.accept_invite(eve, "door").await.expect_err("used up").code, ErrorCode::NotFound);
+    assert_eq!(world.store.member_count(community).await.expect("a read"), 2);
 }
 
 #[tokio::test]

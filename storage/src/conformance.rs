@@ -126,6 +126,7 @@ macro_rules! conformance_tests {
                 invites_of_a_community_are_listed_newest_first,
                 an_invite_counts_its_uses_until_it_is_used_up,
                 an_expired_invite_leads_nowhere,
+                a_use_that_is_given_back_lets_another_in,
                 of_many_who_come_at_once_only_so_many_get_in,
             ;
             markers:

@@ -122,6 +122,9 @@ pub trait MetaStore: Send + Sync + Debug {
     /// Uses an invite once: counts the use and returns it, or `None` when it is unknown, expired or
     /// used up. Atomic.
     async fn use_invite(&self, code: &str, now: Timestamp) -> Result<Option<Invite>, StoreError>;
+    /// Takes one use of an invite back, for who used it and did not get in; an invite that is unknown
+    /// or unused stays as it is. Atomic.
+    async fn give_back_invite(&self, code: &str) -> Result<(), StoreError>;
 
     /// Read markers of a user, by room.
     async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError>;

@@ -7,10 +7,10 @@ use hubbub_protocol::{
     permissions::Permissions,
     rest::{self, InvitePreview},
 };
-use hubbub_storage::{Effect, facts};
+use hubbub_storage::{Effect, ErrorChain, facts};
 
 use super::Communities;
-use crate::caller::Caller;
+use crate::{answer::unavailable, caller::Caller};
 
 /// Longest life of an invite that ends: a year, in seconds.
 const EXPIRES_IN_S_MAX: u64 = 366 * 24 * 3_600;
@@ -120,6 +120,13 @@ impl Communities {
     /// # Errors
     /// `not_found` for one that is unknown, used up or over; `unavailable`.
     pub async fn accept_invite(&self, caller: Caller, code: &str) -> Result<rest::Joined, Refusal> {
+        // A task of its own: a caller who stops waiting must not leave a use that let nobody in.
+        let (communities, code) = (self.clone(), code.to_owned());
+        let joining = tokio::spawn(async move { communities.accept(caller, &code).await });
+        joining.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
+    async fn accept(&self, caller: Caller, code: &str) -> Result<rest::Joined, Refusal> {
         let _alone = self.context.gates.of(caller.user).await;
         let known = self.context.directory.read(self.context.store.invite(code).await)?;
         if let Some(invite) = &known
@@ -129,14 +136,46 @@ impl Communities {
         }
         let used = self.context.store.use_invite(code, self.context.now()).await;
         let invite = self.context.directory.read(used)?.ok_or_else(|| Refusal::not_found("invite"))?;
-        self.let_in(caller, invite.community).await
+        self.let_in_by(caller, &invite).await
     }
 
-    /// Joins by an invite that has been used for the caller already, at registration.
+    /// Joins by an invite that has been used for the caller already, at registration. A use that lets
+    /// nobody in is given back.
     ///
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn admit_by(&self, caller: Caller, invite: &facts::Invite) -> Result<rest::Joined, Refusal> {
-        self.admit(caller, invite.community).await
+        let _alone = self.context.gates.of(caller.user).await;
+        self.let_in_by(caller, invite).await
+    }
+
+    /// [`Communities::admit_by`], for who holds the caller's gate.
+    async fn let_in_by(&self, caller: Caller, invite: &facts::Invite) -> Result<rest::Joined, Refusal> {
+        let joined = self.let_in(caller, invite.community).await;
+        if joined.is_err() {
+            self.give_back(caller, invite).await;
+        }
+        joined
+    }
+
+    /// Gives a use back unless the caller is a member after all: an error may hide that, and then the
+    /// use is well spent. What cannot be found out is taken for used, so that no invite lets in more
+    /// than it may.
+    async fn give_back(&self, caller: Caller, invite: &facts::Invite) {
+        let context = &self.context;
+        // After this, whatever the log of the community took in is on disk or never will be.
+        context.lane(context.shard_of(invite.community.log())).barrier().await;
+        let given = match context.store.member(invite.community, caller.user).await {
+            Ok(None) => context.store.give_back_invite(&invite.code).await,
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = given {
+            tracing::warn!(
+                community.id = %invite.community,
+                error = %ErrorChain(&error),
+                "could not give the use of an invite back; it stays used"
+            );
+        }
     }
 }

@@ -6,7 +6,7 @@ use hubbub_protocol::{
     rest,
 };
 use hubbub_storage::{
-    Effect, StoreError,
+    Effect, ErrorChain, StoreError,
     facts::{Invite, User},
 };
 
@@ -127,7 +127,7 @@ impl Auth {
     ///
     /// # Errors
     /// `registration_closed`, and those of [`Auth::create`]. An invite is used before the account is
-    /// made: when two ask for one name at the same moment, the later one's use is lost.
+    /// made, and given back when there is none for it.
     pub async fn register(
         &self,
         account: NewAccount,
@@ -159,8 +159,22 @@ impl Auth {
             }
             None => None,
         };
-        let user = self.create(NewAccount { owner: false, ..account });
-        Ok((user.await?, used))
+        let name = account.name.clone();
+        let made = self.create(NewAccount { owner: false, ..account }).await;
+        if let (Err(refusal), Some(invite)) = (&made, &used) {
+            self.give_back(invite, refusal, &name).await;
+        }
+        Ok((made?, used))
+    }
+
+    /// Gives the use of an invite back when no account was made for it. A write that failed may have
+    /// made one: then its name tells, and what cannot be found out is taken for used.
+    async fn give_back(&self, invite: &Invite, refusal: &Refusal, name: &str) {
+        let none_made =
+            refusal.code != ErrorCode::Unavailable || matches!(self.store().user_by_name(name).await, Ok(None));
+        if none_made && let Err(error) = self.store().give_back_invite(&invite.code).await {
+            tracing::warn!(error = %ErrorChain(&error), "could not give the use of an invite back; it stays used");
+        }
     }
 
     /// The account that `name` and `password` belong to.

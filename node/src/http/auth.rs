@@ -12,7 +12,7 @@ use hubbub_protocol::{
     ids::SessionId,
     rest::{self, Page},
 };
-use hubbub_storage::facts::{Invite, User};
+use hubbub_storage::facts::User;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -89,21 +89,23 @@ async fn register(
         email: body.email,
         owner: false,
     };
-    let (user, invite) = app.auth.register(account, body.invite.as_deref()).await?;
-    if let Some(invite) = invite {
-        join(&app, &user, &invite).await?;
-    }
+    // A task of its own: a client who stops waiting must not leave an account that is in no community,
+    // or an invite's use that made none.
+    let registering = tokio::spawn(admit(app.clone(), account, body.invite));
+    let user = registering.await.unwrap_or_else(|_| Err(hubbub_actors::answer::unavailable()))?;
     let signed = app.auth.begin(&user, device(&parts.headers)).await?;
     Ok(signed_in(&app, &parts.headers, StatusCode::CREATED, signed))
 }
 
-/// Makes a new account a member of the community its invite leads to.
-/// Makes a new account a member of where its invite leads. `sid` does not exist yet: the session
-/// begins once the account is whole.
-async fn join(app: &App, user: &User, invite: &Invite) -> Result<(), ApiError> {
-    let caller = Caller { user: user.id, sid: SessionId::from_raw(0) };
-    app.hub.communities().admit_by(caller, invite).await?;
-    Ok(())
+/// Makes an account, and a member of where its invite leads. No `sid` exists yet: the session begins
+/// once the account is whole.
+async fn admit(app: App, account: NewAccount, invite: Option<String>) -> Result<User, Refusal> {
+    let (user, invite) = app.auth.register(account, invite.as_deref()).await?;
+    if let Some(invite) = invite {
+        let caller = Caller { user: user.id, sid: SessionId::from_raw(0) };
+        app.hub.communities().admit_by(caller, &invite).await?;
+    }
+    Ok(user)
 }
 
 /// Signs in with name and password.

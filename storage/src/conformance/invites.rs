@@ -85,6 +85,23 @@ pub async fn an_expired_invite_leads_nowhere(store: Arc<dyn Store>) {
     assert_eq!(kept.map(|invite| invite.uses), Some(1));
 }
 
+pub async fn a_use_that_is_given_back_lets_another_in(store: Arc<dyn Store>) {
+    let once = Invite { max_uses: Some(1), ..invite("once", OWLS) };
+    let other = Invite { uses: 4, ..invite("other", OWLS) };
+    apply(&store, &[makes(&once), makes(&other)]).await;
+    let use_once = async || store.use_invite("once", Timestamp(50)).await.expect("a write");
+    let give_back = async |code| store.give_back_invite(code).await.expect("a write");
+    give_back("once").await;
+    assert_eq!(use_once().await.map(|used| used.uses), Some(1), "an unused one stays as it is");
+    assert_eq!(use_once().await, None);
+    give_back("once").await;
+    assert_eq!(use_once().await.map(|used| used.uses), Some(1));
+    assert_eq!(use_once().await, None);
+    give_back("none").await;
+    assert_eq!(store.invite("none").await.expect("a read"), None);
+    assert_eq!(store.invite("other").await.expect("a read"), Some(other));
+}
+
 pub async fn of_many_who_come_at_once_only_so_many_get_in(store: Arc<dyn Store>) {
     let limited = Invite { max_uses: Some(5), ..invite("five", OWLS) };
     apply(&store, &[makes(&limited)]).await;

@@ -324,6 +324,13 @@ impl MetaStore for MemStore {
         Ok(Some(invite.clone()))
     }
 
+    async fn give_back_invite(&self, code: &str) -> Result<(), StoreError> {
+        if let Some(invite) = self.write("an invite")?.facts.invites.get_mut(code) {
+            invite.uses = invite.uses.saturating_sub(1);
+        }
+        Ok(())
+    }
+
     async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError> {
         let facts = &self.read("read markers")?.facts;
         let range = (user, RoomId::from_raw(0))..=(user, RoomId::from_raw(u64::MAX));

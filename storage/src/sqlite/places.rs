@@ -44,6 +44,16 @@ impl AsyncWork<Option<Invite>> for UseInvite {
     }
 }
 
+struct GiveBackInvite(String);
+
+impl AsyncWork<()> for GiveBackInvite {
+    async fn run(self, c: &mut SqliteConnection) -> Result<(), Stop> {
+        let sql = "UPDATE invite SET uses = uses - 1 WHERE code = ? AND uses > 0";
+        sqlx::query(sql).bind(self.0).execute(c).await?;
+        Ok(())
+    }
+}
+
 /// A pattern for `LIKE … ESCAPE '\'` that takes `prefix` to the letter.
 fn beginning(prefix: Option<&str>) -> String {
     let prefix = prefix.unwrap_or_default();
@@ -269,6 +279,10 @@ impl MetaStore for SqliteStore {
 
     async fn use_invite(&self, code: &str, now: Timestamp) -> Result<Option<Invite>, StoreError> {
         self.write("an invite", UseInvite(code.to_owned(), now)).await
+    }
+
+    async fn give_back_invite(&self, code: &str) -> Result<(), StoreError> {
+        self.write("an invite", GiveBackInvite(code.to_owned())).await
     }
 
     async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use hubbub_storage::{MetaStore, mem::AppendFault};
 use serde_json::{Value, json};
 
 use crate::{
@@ -118,6 +119,33 @@ async fn an_invite_lets_one_register_and_join_as_often_as_it_says() {
     assert_eq!(seen.body["member_count"], 2, "the invite joins its community");
     let late = register("bob").await;
     assert_eq!((late.code(), late.field()), ("registration_closed", "invite"));
+}
+
+#[tokio::test]
+async fn a_registration_that_fails_leaves_its_invite_unused() {
+    let world = World::with(Registration::Invite, false).await;
+    let owner = world.owner("root").await;
+    let (_, code) = invite(&world, &owner, 2).await;
+    let uses = async || world.store.invite(&code).await.expect("a read").expect("an invite").uses;
+    let register = |name: &str| {
+        let body = json!({"name": name, "password": PASSWORD, "invite": code});
+        let asking = world.ask("POST", "/v1/auth/register");
+        async move { asking.json(&body).await }
+    };
+    let (one, other) = tokio::join!(register("ada"), register("ada"));
+    let mut statuses = [one.status, other.status];
+    statuses.sort();
+    assert_eq!(statuses, [StatusCode::CREATED, StatusCode::CONFLICT], "one name, asked for twice at once");
+    assert_eq!(uses().await, 1);
+
+    world.store.faults().next_append(AppendFault::FailBefore);
+    let lost = register("bob").await;
+    assert_eq!((lost.status, lost.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!(uses().await, 1, "bob has an account and is in no community");
+    let login = world.ask("POST", "/v1/auth/login").json(&json!({"name": "bob", "password": PASSWORD})).await;
+    let joined = world.ask("POST", &format!("/v1/invites/{code}")).by(&login.body).send().await;
+    assert_eq!(joined.status, StatusCode::OK, "{:?}", joined.body);
+    assert_eq!(uses().await, 2);
 }
 
 #[tokio::test]

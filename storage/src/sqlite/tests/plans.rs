@@ -136,6 +136,7 @@ async fn change_the_facts(store: &SqliteStore) {
     store.rotate_session(SessionId::from_raw(1), &old, &new, now, now).await.expect("a write");
     store.end_session(SessionId::from_raw(1), now).await.expect("a write");
     store.use_invite("a", now).await.expect("a write");
+    store.give_back_invite("a").await.expect("a write");
     store.forget_resume_states(now).await.expect("a write");
     store.forget_secret("a").await.expect("a write");
 }
