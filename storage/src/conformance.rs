@@ -80,6 +80,7 @@ macro_rules! conformance_tests {
                 events_of_one_room_leave_other_rooms_alone,
                 pins_are_listed_oldest_pin_first,
                 counts_are_of_messages_deleted_ones_too,
+                counts_keep_up_with_a_room_that_grows,
             ;
             keys:
                 recent_keys_are_those_of_the_window_newest_first,

@@ -180,6 +180,30 @@ pub async fn pins_are_listed_oldest_pin_first(store: Arc<dyn Store>) {
     assert_folded(&owner, ROOM).await;
 }
 
+pub async fn counts_keep_up_with_a_room_that_grows(store: Arc<dyn Store>) {
+    let mut owner = Owner::of(&store, SHARD).await;
+    let (mut messages, mut newest) = (0, None);
+    for round in 0..12_u64 {
+        // Some rounds bring more than a store may care to count anew, some nothing that counts.
+        for number in 0..(round * 37) % 150 {
+            owner.now = owner.now.plus_ms(1);
+            if number % 3 == 2 {
+                owner.stage(ROOM, BOB, reacts(Seq(1), "👍"));
+            } else {
+                owner.stage(ROOM, ADA, says("one more"));
+                messages += 1;
+                newest = Some(owner.now);
+            }
+        }
+        owner.commit().await;
+        for _ in 0..2 {
+            let counts = store.counts(&[ROOM, OTHER_ROOM]).await.expect("a read");
+            assert_eq!(counts, [(messages, newest), (0, None)], "round {round}");
+        }
+    }
+    assert!(messages > 400, "{messages} are many enough");
+}
+
 pub async fn counts_are_of_messages_deleted_ones_too(store: Arc<dyn Store>) {
     let mut owner = Owner::of(&store, SHARD).await;
     for _ in 0..3 {

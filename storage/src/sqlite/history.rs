@@ -4,6 +4,8 @@
 //! it: without statistics SQLite prefers the primary key, and a page of a large room would cost as
 //! much as the room.
 
+mod tally;
+
 use hubbub_protocol::{
     event::{Event, EventKind},
     ids::{MessageKey, RoomId, Seq, ShardSeq, UserId},
@@ -247,22 +249,6 @@ impl SqliteStore {
         .await
         .map_err(&failed)?;
         Ok(row.as_ref().and_then(recent))
-    }
-
-    pub(super) async fn read_counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
-        let failed = read_failed("counts");
-        let mut connection = self.reader().await.map_err(&failed)?;
-        let mut counts = Vec::with_capacity(rooms.len());
-        for room in rooms {
-            let row = sqlx::query("SELECT count(*), max(ts) FROM message WHERE room_id = ? AND kind = 1")
-                .bind(room.to_sql())
-                .fetch_one(&mut *connection)
-                .await
-                .map_err(&failed)?;
-            let count = u64::try_from(row.get::<i64, _>(0)).unwrap_or(0);
-            counts.push((count, row.get::<Option<i64>, _>(1).map(Timestamp)));
-        }
-        Ok(counts)
     }
 }
 

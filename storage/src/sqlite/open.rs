@@ -12,7 +12,7 @@ use super::{SqliteStore, Writer};
 use crate::error::StoreError;
 
 /// Each step of the schema, oldest first; a step that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_tally.sql")];
 /// The schema this program writes.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 /// Connections that read side by side: two cores' worth, and as many that wait for the disk.

@@ -4,6 +4,7 @@
 mod faults;
 mod opening;
 mod plans;
+mod tally;
 
 use hubbub_protocol::{
     event::{Created, Event, EventBody},

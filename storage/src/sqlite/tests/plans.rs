@@ -27,13 +27,10 @@ use crate::{
 const READ_WHOLE: [&str; 4] = ["json_each", "wanted", "who", "CONSTANT ROW"];
 /// A step that goes through a room from its first event on.
 const WHOLE_ROOM: &str = "SEARCH message USING PRIMARY KEY (room_id=?)";
-/// The statements that may: a count for operators, one of the messages of a thread, and the newest
-/// seq, for which SQLite looks at the end of the room alone.
-const MAY: [&str; 3] = [
-    "SELECT count(*) FROM user_account WHERE NOT imported",
-    "SELECT count(*), max(ts) FROM message WHERE room_id = ? AND kind = 1",
-    "SELECT max(seq) FROM message WHERE room_id = ?",
-];
+/// The statements that may: a count for operators, and the newest seq, for which SQLite looks at the
+/// end of the room alone.
+const MAY: [&str; 2] =
+    ["SELECT count(*) FROM user_account WHERE NOT imported", "SELECT max(seq) FROM message WHERE room_id = ?"];
 
 /// Collects the statements that the driver tells of.
 #[derive(Debug, Default, Clone)]
