@@ -65,7 +65,9 @@ pub const REFRESH_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 const VERIFIED_MAX: u64 = 100_000;
 
 /// Who may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
     /// Anyone.

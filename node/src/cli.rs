@@ -3,6 +3,7 @@
 pub mod admin_link;
 pub mod bar;
 pub mod chat;
+pub mod config;
 pub mod export;
 pub mod failure;
 pub mod import;
@@ -18,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use self::{admin_link::AdminLink, failure::Failure};
 use crate::{
-    config::NodeConfig,
+    config::{Loaded, NodeConfig},
     datadir::{DataDir, admin_socket},
     http,
     serve::Node,
@@ -58,6 +59,9 @@ pub enum Command {
     /// Write a community out as an archive, of a running or a stopped node.
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Show what can be set, what is set, and whether it can be used.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Talk from a terminal.
     Chat(chat::Chat),
     /// Print a script that completes these commands in a shell.
@@ -73,7 +77,7 @@ impl Cli {
     /// # Errors
     /// One sentence and an exit code.
     pub async fn run(self) -> Result<(), Failure> {
-        let config = NodeConfig::read(self.config.as_deref())?;
+        let loaded = || Loaded::read(self.config.as_deref());
         match self.command {
             Command::Chat(chat) => chat.run().await,
             Command::Completions { shell } => {
@@ -87,19 +91,20 @@ impl Cli {
                 output::line(&String::from_utf8_lossy(&script));
                 Ok(())
             }
-            Command::Serve(options) => options.run(&self.data_dir, config).await,
+            Command::Config(command) => command.run(self.config.as_deref()),
+            Command::Serve(options) => options.run(&self.data_dir, loaded()).await,
             Command::User(command) => {
-                let link = Linked::to(&self.data_dir, &config).await?;
+                let link = Linked::to(&self.data_dir, &loaded().finish()?).await?;
                 let done = command.run(&link.link).await;
                 link.end(done).await
             }
             Command::Token(command) => {
-                let link = Linked::to(&self.data_dir, &config).await?;
+                let link = Linked::to(&self.data_dir, &loaded().finish()?).await?;
                 let done = command.run(&link.link).await;
                 link.end(done).await
             }
-            Command::Import(command) => command.run(&self.data_dir, &config).await,
-            Command::Export(command) => command.run(&self.data_dir, &config).await,
+            Command::Import(command) => command.run(&self.data_dir, &loaded().finish()?).await,
+            Command::Export(command) => command.run(&self.data_dir, &loaded().finish()?).await,
         }
     }
 }

@@ -1,125 +1,140 @@
 //! How a node is set: a file, then the environment, then flags; checked once, into exact types.
 //!
-//! `hubbub.toml` has one table per component. `HUBBUB__EDGE__HEARTBEAT_MS=5000` sets
-//! `edge.heartbeat_ms`. A key that is not known is refused, with the nearest known one named.
+//! `hubbub.toml` has one table per component. `HUBBUB__EDGE__HEARTBEAT=5s` sets `edge.heartbeat`.
+//! Every key is declared in [`keys`]; what is read is judged there too.
+//!
+//! # Failure
+//!
+//! All that is wrong is found in one go: an unknown key is told with the nearest known one, a wrong
+//! value with its key, where it stands, what was found and what is accepted. Passwords are not told.
 
-use std::{net::SocketAddr, path::Path};
+pub mod given;
+pub mod keys;
+pub mod reference;
+pub mod setting;
+pub mod units;
 
-use figment::{
-    Figment,
-    providers::{Env, Format, Serialized, Toml},
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use figment::value::Value;
+
+use self::{
+    given::Given,
+    keys::{KEYS, Key, TABLES},
 };
-use serde::{Deserialize, Serialize};
+pub use self::{
+    given::Origin,
+    keys::{AuthSettings, EdgeSettings, LimitSettings, ListenConfig, LogConfig, NodeConfig, StoreConfig},
+};
+use crate::cli::failure::Failure;
 
-use crate::{auth::Registration, cli::failure::Failure};
-
-/// Everything that can be set.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NodeConfig {
-    /// Listeners.
-    pub listen: ListenConfig,
-    /// The WebSocket edge.
-    pub edge: EdgeSettings,
-    /// Sign-in.
-    pub auth: AuthSettings,
-    /// The store.
-    pub store: StoreConfig,
-    /// What the node says of itself.
-    pub log: LogConfig,
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key it is about, if it is about one.
+    pub key: Option<String>,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
-/// `[listen]`: where the node is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ListenConfig {
-    /// Address and port for clients.
-    pub public: SocketAddr,
-    /// Address and port for operators: health and metrics. Keep it off the internet.
-    pub admin: SocketAddr,
-}
-
-impl Default for ListenConfig {
-    fn default() -> Self {
-        Self { public: ([127, 0, 0, 1], 8080).into(), admin: ([127, 0, 0, 1], 8081).into() }
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.message)
     }
 }
 
-/// `[edge]`: how connections are treated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EdgeSettings {
-    /// Milliseconds between two heartbeats of a client, 100 to 600,000. Shorter finds dead clients
-    /// sooner and costs a frame each time.
-    pub heartbeat_ms: u64,
-    /// Origins of pages that may connect, beside the node's own, such as `https://chat.example`.
-    pub origins: Vec<String>,
-    /// Whether clients and callers are limited in how much they ask. Turn it off for tests only.
-    pub rate_limits: bool,
-    /// Milliseconds within which clients are told to come back when the node stops.
-    pub reconnect_after_ms: u64,
+/// The configuration as far as it could be read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    config: NodeConfig,
+    origins: BTreeMap<&'static str, (Origin, String)>,
+    problems: Vec<Problem>,
 }
 
-impl Default for EdgeSettings {
-    fn default() -> Self {
-        Self {
-            heartbeat_ms: hubbub_protocol::limits::HEARTBEAT_MS,
-            origins: Vec::new(),
-            rate_limits: true,
-            reconnect_after_ms: 1_000,
+impl Loaded {
+    /// Reads the file, if there is one, and the environment.
+    #[must_use]
+    pub fn read(file: Option<&Path>) -> Self {
+        Self::of(file, given::of_environment())
+    }
+
+    /// Reads the file, if there is one, and what else was given.
+    #[must_use]
+    pub fn of(file: Option<&Path>, further: Vec<Given>) -> Self {
+        let mut loaded = Self::default();
+        match file.map(given::of_file) {
+            Some(Ok(given)) => given.into_iter().for_each(|given| loaded.take(given)),
+            Some(Err(problem)) => loaded.problems.push(problem),
+            None => {}
         }
+        further.into_iter().for_each(|given| loaded.take(given));
+        loaded
     }
-}
 
-/// `[auth]`: who may sign in, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthSettings {
-    /// Who may make an account: `open`, `invite` or `closed`.
-    pub registration: Registration,
-    /// Seconds an access token is good for, 1 to 900.
-    pub access_ttl_s: u64,
-    /// Days a refresh token is good for from its last use, 1 to 365.
-    pub refresh_ttl_days: u64,
-    /// Whether cookies are sent over encrypted connections alone. Turn it on behind TLS.
-    pub cookies_secure: bool,
-}
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        Self { registration: Registration::Invite, access_ttl_s: 900, refresh_ttl_days: 30, cookies_secure: false }
+    /// Sets `key` by a flag, when that was given.
+    #[must_use]
+    pub fn flag(mut self, name: &'static str, key: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.take(Given { key: key.to_owned(), value: value.into(), origin: Origin::Flag(name) });
+        }
+        self
     }
-}
 
-/// `[store]`: where everything is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StoreConfig {
-    /// `sqlite` for the embedded store in the data directory.
-    pub url: String,
-    /// Shards, as a power of two, 0 to 16. Fixed once there is data.
-    pub shard_bits: u8,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self { url: "sqlite".to_owned(), shard_bits: 6 }
+    fn take(&mut self, Given { key: name, value, origin }: Given) {
+        let Some((key, unit)) = known(&name) else {
+            if !(TABLES.iter().any(|(table, _)| *table == name) && matches!(value, Value::Dict(..))) {
+                self.problems.push(Problem { message: unknown(&name), key: Some(name), origin });
+            }
+            return;
+        };
+        let twice =
+            self.origins.get(key.name).filter(|(before, under)| before.is_beside(&origin) && *under != name);
+        if let Some((_, under)) = twice {
+            let message = format!("`{under}` and `{name}` are the same key: keep one");
+            self.problems.push(Problem { key: Some(name), origin, message });
+            return;
+        }
+        let read = match (unit, &value) {
+            (Some(unit), Value::Num(..)) => Value::from(format!("{}{unit}", setting::found(&value))),
+            _ => value.clone(),
+        };
+        if !(key.set)(&mut self.config, &read) {
+            let message = format!("`{name}` is {}, and must be {}", setting::found(&value), (key.accepts)());
+            self.problems.push(Problem { key: Some(name.clone()), origin: origin.clone(), message });
+        }
+        self.origins.insert(key.name, (origin, name));
     }
-}
 
-/// `[log]`: what the node says of itself, on standard error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// Levels by module, such as `info,hubbub_actors=debug`.
-    pub filter: String,
-    /// Whether to write one JSON object a line.
-    pub json: bool,
-}
+    /// Where the value of `key` comes from.
+    #[must_use]
+    pub fn origin(&self, key: &Key) -> Origin {
+        self.origins.get(key.name).map_or(Origin::Default, |(origin, _)| origin.clone())
+    }
 
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { filter: "info".to_owned(), json: false }
+    /// All that is wrong.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The values, wrong ones left at what they were.
+    #[must_use]
+    pub const fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// All that is wrong, in one line.
+    pub fn finish(self) -> Result<NodeConfig, Failure> {
+        if self.problems.is_empty() {
+            return Ok(self.config);
+        }
+        let problems = self.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Err(Failure::Usage(problems))
     }
 }
 
@@ -127,62 +142,27 @@ impl NodeConfig {
     /// Reads the file, if there is one, and the environment.
     ///
     /// # Errors
-    /// A sentence that names the key, and the nearest known one.
+    /// All that is wrong, in one line.
     pub fn read(file: Option<&Path>) -> Result<Self, Failure> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(file) = file {
-            if !file.is_file() {
-                return Err(Failure::Usage(format!("there is no configuration file {}", file.display())));
-            }
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        figment = figment.merge(Env::prefixed("HUBBUB__").split("__"));
-        figment.extract().map_err(|error| Failure::Usage(sentence(&error)))
-    }
-
-    /// Checks what types cannot say.
-    ///
-    /// # Errors
-    /// A sentence that names the key and its range.
-    pub fn check(&self) -> Result<(), Failure> {
-        let within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
-            if range.contains(&value) {
-                return Ok(());
-            }
-            let (from, to) = (range.start(), range.end());
-            Err(Failure::Usage(format!("`{key}` must be from {from} to {to}, not {value}")))
-        };
-        within("edge.heartbeat_ms", self.edge.heartbeat_ms, 100..=600_000)?;
-        within("auth.access_ttl_s", self.auth.access_ttl_s, 1..=900)?;
-        within("auth.refresh_ttl_days", self.auth.refresh_ttl_days, 1..=365)?;
-        within("store.shard_bits", u64::from(self.store.shard_bits), 0..=16)?;
-        if self.store.url != "sqlite" {
-            return Err(Failure::Usage(format!(
-                "this version keeps its data in the embedded store only: set `store.url` to `sqlite`, not `{}`",
-                self.store.url
-            )));
-        }
-        Ok(())
+        Loaded::read(file).finish()
     }
 }
 
-/// What is wrong, with the nearest key that is known.
-fn sentence(error: &figment::Error) -> String {
-    let mut text = format!("the configuration cannot be used: {error}");
-    if let figment::error::Kind::UnknownField(wrong, known) = &error.kind
-        && let Some(nearest) = nearest(wrong, known)
-    {
-        text.push_str(&format!("; did you mean `{nearest}`?"));
-    }
-    text
+/// The key of that name, with the unit of a plain number if it is the name for those.
+fn known(name: &str) -> Option<(&'static Key, Option<&'static str>)> {
+    KEYS.iter().find_map(|key| match key.number {
+        Some((number, unit)) if number == name => Some((key, Some(unit))),
+        _ => (key.name == name).then_some((key, None)),
+    })
 }
 
-fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .copied()
-        .min_by_key(|name| distance(wrong, name))
-        .filter(|name| distance(wrong, name) <= name.len() / 2)
+fn unknown(name: &str) -> String {
+    let names = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.number.map(|(name, _)| name)));
+    let nearest = names.map(|known| (distance(name, known), known)).min();
+    match nearest.filter(|(far, known)| *far <= known.len() / 2) {
+        Some((_, known)) => format!("there is no key `{name}`; did you mean `{known}`?"),
+        None => format!("there is no key `{name}`: `hubbub config reference` lists those there are"),
+    }
 }
 
 /// Letters to change, add or leave out to come from one word to the other.
@@ -202,32 +182,4 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(toml: &str) -> Result<NodeConfig, String> {
-        let folder = tempfile::TempDir::new().expect("a temporary folder");
-        let file = folder.path().join("hubbub.toml");
-        std::fs::write(&file, toml).expect("a writable folder");
-        NodeConfig::read(Some(&file)).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_empty_file_means_the_defaults() {
-        assert_eq!(read("").expect("nothing wrong"), NodeConfig::default());
-        assert_eq!(NodeConfig::default().check().map_err(|error| error.to_string()), Ok(()));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
-        let error = read("[edge]\nheartbeat = 5").expect_err("unknown");
-        assert!(error.contains("heartbeat_ms"), "{error}");
-    }
-
-    #[test]
-    fn a_number_out_of_range_is_named() {
-        let config = read("[auth]\naccess_ttl_s = 901").expect("a number");
-        let error = config.check().expect_err("too long").to_string();
-        assert!(error.contains("auth.access_ttl_s") && error.contains("900"), "{error}");
-    }
-}
+mod tests;

@@ -14,16 +14,19 @@ use axum::{
 };
 use hubbub_actors::Hub;
 use hubbub_protocol::{ids::RoomId, time::Timestamp};
+use hubbub_storage::ErrorChain;
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector};
 use serde_json::json;
 
-use crate::edge::conn::Edge;
+use crate::{disk::Disk, edge::conn::Edge, net::Seats};
 
 /// What health and metrics are read from.
 #[derive(Debug)]
 pub struct Readiness {
     hub: Hub,
     edge: Arc<Edge>,
+    seats: Arc<Seats>,
+    disk: Disk,
     started: Timestamp,
     stopping: AtomicBool,
     gauges: Gauges,
@@ -38,6 +41,9 @@ struct Gauges {
 /// Name and meaning of each gauge; docs/metrics.md tells of them.
 const GAUGES: &[(&str, &str)] = &[
     ("hubbub_connections", "WebSocket connections open"),
+    ("hubbub_connections_public", "connections on the public listener, WebSocket or not"),
+    ("hubbub_connections_max", "connections that the public listener takes"),
+    ("hubbub_connections_refused", "connections refused since the start because there were too many"),
     ("hubbub_sessions", "sessions in memory, connected or waiting for their client"),
     ("hubbub_users_active", "users with a device here or somebody watching"),
     ("hubbub_rooms_active", "rooms in memory"),
@@ -72,9 +78,9 @@ impl Gauges {
 impl Readiness {
     /// Reads from these.
     #[must_use]
-    pub fn new(hub: Hub, edge: Arc<Edge>) -> Arc<Self> {
+    pub fn new(hub: Hub, edge: Arc<Edge>, seats: Arc<Seats>, disk: Disk) -> Arc<Self> {
         let started = hub.now();
-        Arc::new(Self { hub, edge, started, stopping: AtomicBool::new(false), gauges: Gauges::new() })
+        Arc::new(Self { hub, edge, seats, disk, started, stopping: AtomicBool::new(false), gauges: Gauges::new() })
     }
 
     /// From now on the node says that it does not serve.
@@ -91,6 +97,9 @@ impl Readiness {
         if let Err(error) = self.hub.store().heads(&[RoomId::from_raw(0)]).await {
             reasons.push(format!("the store does not answer: {error}"));
         }
+        if let Err(error) = self.hub.store().check_writes().await {
+            reasons.push(format!("the store cannot write, and sends are refused: {}", ErrorChain(&error)));
+        }
         reasons
     }
 
@@ -99,6 +108,9 @@ impl Readiness {
         let uptime_s = self.hub.now().ms_since(self.started) / 1_000;
         let values = [
             self.edge.connections.len() as u64,
+            self.seats.taken(),
+            self.seats.max(),
+            self.seats.refused(),
             status.sessions as u64,
             status.users as u64,
             status.rooms_active as u64,
@@ -138,7 +150,8 @@ pub fn admin_router(readiness: &Arc<Readiness>) -> Router {
 async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
     let reasons = readiness.reasons().await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": reasons.is_empty(), "reasons": reasons}))).into_response()
+    let warnings: Vec<String> = readiness.disk.warning().into_iter().collect();
+    (status, Json(json!({"ready": reasons.is_empty(), "reasons": reasons, "warnings": warnings}))).into_response()
 }
 
 async fn metrics(State(readiness): State<Arc<Readiness>>) -> Response {

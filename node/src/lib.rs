@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod datadir;
+pub mod disk;
 pub mod edge;
 pub mod health;
 pub mod http;

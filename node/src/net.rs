@@ -3,10 +3,11 @@
 //! # Failure
 //!
 //! * A client that sends half a request is cut after [`HEAD_WITHIN`].
+//! * Clients beyond the [`Seats`] there are get 503.
 //! * When the process has no file descriptor left, accepting pauses and goes on by itself; the clients
 //!   wait in the backlog meanwhile.
 
-use std::{io, net::SocketAddr, pin::pin, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,6 +23,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+mod seats;
+
+pub use self::seats::{Connections, Seat, Seats};
 use crate::cli::failure::Failure;
 
 /// Connections that may wait to be accepted: a reconnect storm's first second.
@@ -32,6 +36,8 @@ const HEAD_WITHIN: Duration = Duration::from_secs(60);
 const STREAMS_MAX: u32 = 100;
 /// How long to wait when no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Connections of operators: health checks, a scraper or two, and a person.
+pub const ADMIN_CONNECTIONS_MAX: u64 = 64;
 /// Files with which a node can serve a community; each connection takes one.
 const FILES_FEW: u64 = 4_096;
 
@@ -69,9 +75,9 @@ pub fn raise_open_files() -> Option<u64> {
     files
 }
 
-/// Serves `routes` until `stopping` is cancelled and the last request has been answered.
+/// Serves `routes` to as many as there are `seats`, until `stopping` is cancelled and the last request has been answered.
 /// A connection that is upgraded is handed over and not waited for.
-pub async fn serve(listener: TcpListener, routes: Router, stopping: CancellationToken) {
+pub async fn serve(listener: TcpListener, seats: Arc<Seats>, routes: Router, stopping: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -79,9 +85,12 @@ pub async fn serve(listener: TcpListener, routes: Router, stopping: Cancellation
             () = stopping.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn(speak(stream, peer, routes.clone(), stopping.clone()));
-            }
+            Ok((stream, peer)) => match seats.take() {
+                Some(seat) => {
+                    connections.spawn(speak(stream, peer, seat, routes.clone(), stopping.clone()));
+                }
+                None => seats.refuse(stream),
+            },
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections for a moment");
@@ -101,13 +110,15 @@ fn concerns_one(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn speak(stream: TcpStream, peer: SocketAddr, routes: Router, stopping: CancellationToken) {
+async fn speak(stream: TcpStream, peer: SocketAddr, seat: Seat, routes: Router, stopping: CancellationToken) {
     // Answers are written whole; none should wait for an acknowledgement.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        // Whoever takes the connection over keeps its seat.
+        request.extensions_mut().insert(seat.clone());
         routes.clone().oneshot(request.map(axum::body::Body::new))
     });
     let mut http = Builder::new(TokioExecutor::new());

@@ -26,13 +26,14 @@ use crate::{
     clock::SystemClock,
     config::NodeConfig,
     datadir::{DataDir, admin_socket},
+    disk::Disk,
     edge::{
         conn::{Edge, EdgeConfig},
         handshake,
     },
     health::{self, Readiness},
     http::{self, limits::Limits},
-    net,
+    net::{self, Connections, Seats},
     state::{App, AppState, Settings},
     web,
 };
@@ -90,8 +91,8 @@ impl Node {
         let placement: Arc<dyn Placement> = Arc::new(SingleNode::new(ShardBits::new(config.store.shard_bits)));
         let sign_out = Arc::new(LateSignOut::default());
         let auth_config = AuthConfig {
-            access_ttl: Duration::from_secs(config.auth.access_ttl_s),
-            refresh_ttl: Duration::from_secs(config.auth.refresh_ttl_days * 24 * 3_600),
+            access_ttl: config.auth.access_ttl,
+            refresh_ttl: config.auth.refresh_ttl,
             registration: config.auth.registration,
             cookies_secure: config.auth.cookies_secure,
             ..AuthConfig::default()
@@ -104,8 +105,8 @@ impl Node {
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             registration: config.auth.registration,
-            access_ttl_s: config.auth.access_ttl_s,
-            heartbeat_ms: config.edge.heartbeat_ms,
+            access_ttl_s: config.auth.access_ttl.as_secs(),
+            heartbeat_ms: millis(config.edge.heartbeat),
             rate_limits: config.edge.rate_limits,
             store: config.store.url.clone(),
         };
@@ -128,12 +129,11 @@ impl Node {
 /// # Errors
 /// A sentence with the remedy.
 pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
-    config.check()?;
     if !config.edge.rate_limits {
         tracing::warn!("rate limits are OFF: anyone may ask as much as they like");
     }
     let data = DataDir::hold(data_dir)?;
-    net::raise_open_files();
+    let seats = seats(config.limits.connections, net::raise_open_files());
     let public = net::listen(config.listen.public)?;
     let admin = net::listen(config.listen.admin)?;
     let socket = listen_unix(data_dir)?;
@@ -147,20 +147,27 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
         auth: node.app.auth.clone(),
         config: EdgeConfig {
             node: "n1".to_owned(),
-            heartbeat_ms: config.edge.heartbeat_ms,
+            heartbeat_ms: millis(config.edge.heartbeat),
             origins: config.edge.origins.clone(),
             rate_limits: config.edge.rate_limits,
-            reconnect_after_ms: config.edge.reconnect_after_ms,
+            reconnect_after_ms: millis(config.edge.reconnect_after),
         },
         connections: TaskTracker::new(),
         stopping: CancellationToken::new(),
     });
-    let readiness = Readiness::new(node.hub.clone(), edge.clone());
+    let disk = Disk { path: data_dir.to_owned(), space_min_bytes: config.store.space_min.0 };
+    let readiness = Readiness::new(node.hub.clone(), edge.clone(), seats.clone(), disk.clone());
     let routes = public_routes(&node.app, &edge, &readiness);
     let stopping = &edge.stopping;
     let serving = [
-        tokio::spawn(net::serve(public, routes, stopping.clone())),
-        tokio::spawn(net::serve(admin, health::admin_router(&readiness), stopping.clone())),
+        tokio::spawn(net::serve(public, seats, routes, stopping.clone())),
+        tokio::spawn(net::serve(
+            admin,
+            Seats::new(net::ADMIN_CONNECTIONS_MAX),
+            health::admin_router(&readiness),
+            stopping.clone(),
+        )),
+        tokio::spawn(disk.watch(stopping.clone())),
         spawn_unix(socket, http::over_socket(&node.app), stopping.clone()),
     ];
     announce(&node, address).await?;
@@ -168,7 +175,7 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
     tracing::info!("stopping: clients are told to come back");
     readiness.stop();
     edge.stopping.cancel();
-    node.hub.drain(config.edge.reconnect_after_ms).await;
+    node.hub.drain(millis(config.edge.reconnect_after)).await;
     edge.connections.close();
     let ended = async {
         edge.connections.wait().await;
@@ -184,6 +191,24 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
     node.store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// As many seats as are wanted, and as there are open files for.
+fn seats(wanted: Connections, files: Option<u64>) -> Arc<Seats> {
+    let connections = wanted.of(files);
+    if let Connections::AtMost(wanted) = wanted
+        && connections < wanted
+    {
+        tracing::warn!(
+            "`limits.connections` is {wanted}, but the open files are enough for {connections}: raise `ulimit -n`"
+        );
+    }
+    tracing::info!("clients may hold {connections} connections");
+    Seats::new(connections)
 }
 
 fn public_routes(app: &App, edge: &Arc<Edge>, readiness: &Arc<Readiness>) -> Router {

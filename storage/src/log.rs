@@ -98,6 +98,15 @@ pub trait LogStore: Send + Sync + Debug {
     /// [`StoreError::Read`].
     async fn fences(&self, shards: &[ShardId]) -> Result<Vec<(Epoch, ShardSeq)>, StoreError>;
 
+    /// Whether the store can write, for health: asks only when the last write failed, by a write that
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] with the reason.
+    async fn check_writes(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Takes each shard over under the epoch beside it, if that is newer than the fence's.
     /// An append that is under way is waited for, and its events are counted in the head returned.
     ///

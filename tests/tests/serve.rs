@@ -73,10 +73,14 @@ fn what_cannot_be_used_is_refused_in_one_sentence_and_with_its_exit_code() {
     let cases: [(&[&str], i32, &str); 6] = [
         (&["--data-dir", &path("newer")], 7, "newer version"),
         (&["--data-dir", &path("file")], 1, "data directory"),
-        (&["--data-dir", &path("a"), "--config", &path("hubbub.toml")], 2, "did you mean `heartbeat_ms`?"),
+        (&["--data-dir", &path("a"), "--config", &path("hubbub.toml")], 2, "did you mean `edge.heartbeat_ms`?"),
         (&["--data-dir", &path("b"), "--config", &path("none.toml")], 2, "no configuration file"),
-        (&["--data-dir", &path("c"), "--heartbeat-ms", "1"], 2, "`edge.heartbeat_ms` must be from 100"),
-        (&["--data-dir", &path("d"), "--store", "postgres://localhost/chat"], 2, "set `store.url` to `sqlite`"),
+        (
+            &["--data-dir", &path("c"), "--heartbeat-ms", "1"],
+            2,
+            "`edge.heartbeat_ms` is 1, and must be a time from 100ms",
+        ),
+        (&["--data-dir", &path("d"), "--store", "postgres://localhost/chat"], 2, "must be \"sqlite\""),
     ];
     for (arguments, code, sentence) in cases {
         let all = [arguments, &["--listen", free, "--admin-listen", free]].concat();

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::failure::Failure;
 use crate::{
     auth::Registration,
-    config::{LogConfig, NodeConfig},
+    config::{Loaded, LogConfig},
     serve,
 };
 
@@ -52,22 +52,22 @@ impl Serve {
     ///
     /// # Errors
     /// A sentence with the remedy.
-    pub async fn run(self, data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
-        let config = self.over(config);
+    pub async fn run(self, data_dir: &Path, loaded: Loaded) -> Result<(), Failure> {
+        let config = self.over(loaded).finish()?;
         begin_logging(&config.log)?;
         serve::serve(data_dir, config).await
     }
 
-    fn over(self, mut config: NodeConfig) -> NodeConfig {
-        let listen = &mut config.listen;
-        listen.public = self.listen.unwrap_or(listen.public);
-        listen.admin = self.admin_listen.unwrap_or(listen.admin);
-        config.auth.registration = self.registration.unwrap_or(config.auth.registration);
-        config.auth.access_ttl_s = self.access_ttl.unwrap_or(config.auth.access_ttl_s);
-        config.edge.heartbeat_ms = self.heartbeat_ms.unwrap_or(config.edge.heartbeat_ms);
-        config.edge.rate_limits = self.rate_limits.map_or(config.edge.rate_limits, |switch| switch == Switch::On);
-        config.store.url = self.store.unwrap_or(config.store.url);
-        config
+    fn over(self, loaded: Loaded) -> Loaded {
+        let registration = self.registration.and_then(|who| who.to_possible_value());
+        loaded
+            .flag("--listen", "listen.public", self.listen.map(|address| address.to_string()))
+            .flag("--admin-listen", "listen.admin", self.admin_listen.map(|address| address.to_string()))
+            .flag("--registration", "auth.registration", registration.map(|value| value.get_name().to_owned()))
+            .flag("--store", "store.url", self.store)
+            .flag("--heartbeat-ms", "edge.heartbeat_ms", self.heartbeat_ms)
+            .flag("--access-ttl", "auth.access_ttl_s", self.access_ttl)
+            .flag("--rate-limits", "edge.rate_limits", self.rate_limits.map(|switch| switch == Switch::On))
     }
 }
 

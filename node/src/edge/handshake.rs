@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
 use super::conn::{self, Edge};
+use crate::net::Seat;
 
 /// `GET /v1/ws`: answers 101 and goes on with the WebSocket, or refuses with the documented shape.
 pub async fn upgrade(State(edge): State<Arc<Edge>>, mut request: Request) -> Response {
@@ -32,6 +33,7 @@ pub async fn upgrade(State(edge): State<Arc<Edge>>, mut request: Request) -> Res
         let refusal = Refusal::new(ErrorCode::Unavailable, "the node is stopping").after_ms(1_000);
         return refused(StatusCode::SERVICE_UNAVAILABLE, &refusal);
     }
+    let seat = request.extensions_mut().remove::<Seat>();
     let taken = hyper::upgrade::on(&mut request);
     edge.connections.spawn({
         let edge = edge.clone();
@@ -41,6 +43,7 @@ pub async fn upgrade(State(edge): State<Arc<Edge>>, mut request: Request) -> Res
             if let Ok(parts) = upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
                 conn::serve(edge, parts.io.into_inner(), parts.read_buf, format).await;
             }
+            drop(seat);
         }
     });
     switching(format, &accept)

@@ -1,0 +1,191 @@
+//! Every key of the configuration: declared once, with its meaning, its default and its range.
+//!
+//! The declaration makes the structs that components receive, and the list from which files,
+//! variables and flags are read and the reference is written. A key that is not here does not exist.
+
+use std::{net::SocketAddr, time::Duration};
+
+use figment::value::Value;
+use hubbub_protocol::limits::HEARTBEAT_MS;
+use tracing_subscriber::EnvFilter;
+
+use super::setting::{Rule, Setting, Size, masked};
+use crate::{auth::Registration, net::Connections};
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name, with that of its table: `edge.heartbeat`.
+    pub name: &'static str,
+    /// What it means, line by line.
+    pub meaning: &'static [&'static str],
+    /// The name under which a plain number is taken, and the unit of that: `edge.heartbeat_ms`, `ms`.
+    pub number: Option<(&'static str, &'static str)>,
+    /// What is accepted, in words that follow "must be".
+    pub accepts: fn() -> String,
+    /// Sets it; `false` when the value is not accepted.
+    pub set: fn(&mut NodeConfig, &Value) -> bool,
+    toml: fn(&NodeConfig) -> String,
+    json: fn(&NodeConfig) -> serde_json::Value,
+}
+
+impl Key {
+    /// The variable of the environment that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+
+    /// Its value as TOML, without passwords.
+    #[must_use]
+    pub fn shown(&self, config: &NodeConfig) -> String {
+        masked(&(self.toml)(config))
+    }
+
+    /// Its value for programs, without passwords.
+    #[must_use]
+    pub fn shown_json(&self, config: &NodeConfig) -> serde_json::Value {
+        match (self.json)(config) {
+            serde_json::Value::String(text) => masked(&text).into(),
+            other => other,
+        }
+    }
+}
+
+/// The variable of the environment that sets `key`.
+#[must_use]
+pub fn variable(key: &str) -> String {
+    format!("{}{}", super::given::PREFIX, key.to_uppercase().replace('.', "__"))
+}
+
+macro_rules! keys {
+    ($($(#[doc = $page:literal])+ $table:ident: $Table:ident {
+        $($(#[doc = $doc:literal])+ $key:ident: $Type:ty = $default:expr, $rule:expr $(, $number:ident in $unit:literal)?;)+
+    })+) => {
+        /// Everything that can be set.
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct NodeConfig {
+            $($(#[doc = $page])+ pub $table: $Table,)+
+        }
+
+        $(
+            $(#[doc = $page])+
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $Table {
+                $($(#[doc = $doc])+ pub $key: $Type,)+
+            }
+
+            impl Default for $Table {
+                fn default() -> Self {
+                    Self { $($key: $default,)+ }
+                }
+            }
+        )+
+
+        /// The tables with what each is about, in the order of the reference.
+        pub const TABLES: &[(&str, &[&str])] = &[$((stringify!($table), &[$($page),+]),)+];
+
+        /// The keys, in the order of the reference.
+        pub const KEYS: &[Key] = &[$($(
+            Key {
+                name: concat!(stringify!($table), ".", stringify!($key)),
+                meaning: &[$($doc),+],
+                number: keys!(@number $table $($number $unit)?),
+                accepts: || { let rule: Rule<$Type> = $rule; rule.words() },
+                set: |config, value| {
+                    let rule: Rule<$Type> = $rule;
+                    let Some(value) = <$Type>::read(value).filter(|value| rule.takes(value)) else { return false };
+                    config.$table.$key = value;
+                    true
+                },
+                toml: |config| config.$table.$key.toml(),
+                json: |config| config.$table.$key.json(),
+            },
+        )+)+];
+    };
+    (@number $table:ident) => { None };
+    (@number $table:ident $number:ident $unit:literal) => {
+        Some((concat!(stringify!($table), ".", stringify!($number)), $unit))
+    };
+}
+
+const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:8080\"";
+const SWITCH: &str = "true or false";
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3_600)
+}
+
+keys! {
+    /// Where the node is reached.
+    listen: ListenConfig {
+        /// Where clients connect.
+        /// An address other than loopback lets other machines in: put TLS in front of it.
+        public: SocketAddr = ([127, 0, 0, 1], 8080).into(), Rule::Any(ADDRESS);
+        /// Where operators read health and metrics. Keep it off the internet.
+        admin: SocketAddr = ([127, 0, 0, 1], 8081).into(), Rule::Any(ADDRESS);
+    }
+
+    /// How clients' connections are treated.
+    edge: EdgeSettings {
+        /// Time between two heartbeats of a client.
+        /// Shorter finds dead clients sooner and costs each of them a frame every time.
+        heartbeat: Duration = Duration::from_millis(HEARTBEAT_MS),
+            Rule::Within("a time", Duration::from_millis(100), Duration::from_secs(600), "\"30s\""), heartbeat_ms in "ms";
+        /// Origins of web pages that may connect, beside the node's own.
+        /// Set it when the page is served from another host than the node.
+        origins: Vec<String> = Vec::new(), Rule::Any("a list of origins, such as [\"https://chat.example\"]");
+        /// Whether clients and callers are limited in how much they ask. Off is for tests only.
+        rate_limits: bool = true, Rule::Any(SWITCH);
+        /// Time within which clients are told to come back when the node stops, each at a random part of it.
+        /// Longer spares the other nodes a rush, and leaves people without a connection for longer.
+        reconnect_after: Duration = Duration::from_secs(1),
+            Rule::Within("a time", Duration::ZERO, Duration::from_secs(300), "\"1s\""), reconnect_after_ms in "ms";
+    }
+
+    /// How much the node takes on.
+    limits: LimitSettings {
+        /// Connections of clients at once; the next are answered 503 until one ends.
+        /// `"auto"` is what the limit on open files (`ulimit -n`) leaves after a reserve for the node's own.
+        /// Each takes one open file, and about 20 KiB of memory while it is silent.
+        connections: Connections = Connections::Auto,
+            Rule::Where("\"auto\", or a number from 1 to 10000000", Connections::is_sensible);
+    }
+
+    /// Who may sign in, and for how long.
+    auth: AuthSettings {
+        /// Who may make an account: anyone, whoever has an invite, or operators alone.
+        registration: Registration = Registration::Invite, Rule::Any("\"open\", \"invite\" or \"closed\"");
+        /// How long an access token is good for.
+        /// Shorter makes a stolen one useless sooner, and clients fetch a new one more often.
+        access_ttl: Duration = Duration::from_secs(900),
+            Rule::Within("a time", Duration::from_secs(1), Duration::from_secs(900), "\"15min\""), access_ttl_s in "s";
+        /// How long a refresh token is good for from its last use: after that a device signs in anew.
+        refresh_ttl: Duration = days(30),
+            Rule::Within("a time", days(1), days(365), "\"30 days\""), refresh_ttl_days in "days";
+        /// Whether cookies are sent over encrypted connections alone. Turn it on behind TLS.
+        cookies_secure: bool = false, Rule::Any(SWITCH);
+    }
+
+    /// Where everything is kept.
+    store: StoreConfig {
+        /// The store: the embedded one, in the data directory.
+        url: String = "sqlite".to_owned(),
+            Rule::Where("\"sqlite\": this version keeps its data in the embedded store only", |url| url == "sqlite");
+        /// Power of two of the shards that rooms are spread over: 6 makes 64.
+        /// Fixed once there is data. More let a larger cluster share the work evenly.
+        shard_bits: u8 = 6, Rule::Within("a number", 0, 16, "6");
+        /// Free space on the data directory's disk below which `/readyz` says so and the log warns.
+        /// Sends fail when the disk is full; this is the time to make room before.
+        space_min: Size = Size(64 << 20), Rule::Within("a size", Size(0), Size(1 << 40), "\"64 MiB\"");
+    }
+
+    /// What the node says of itself, on standard error.
+    log: LogConfig {
+        /// Levels by module: `error`, `warn`, `info`, `debug` or `trace`. The first is for all others.
+        filter: String = "info".to_owned(),
+            Rule::Where("levels by module, such as \"info,hubbub_actors=debug\"", |text| EnvFilter::try_new(text).is_ok());
+        /// Whether to write one JSON object a line.
+        json: bool = false, Rule::Any(SWITCH);
+    }
+}
