@@ -23,8 +23,9 @@ use crate::{
     people,
     room::Rooms,
     session::{SessionSlots, Sessions, saved},
-    shard::{PeopleActor, ShardActor},
+    shard::ShardActor,
     slots::Slots,
+    supervisor::PeopleActor,
     user::{self, UserMessage, UserSlots},
 };
 

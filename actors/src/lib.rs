@@ -10,12 +10,14 @@ pub mod gates;
 pub mod hub;
 pub mod lane;
 pub mod markers;
+pub mod observe;
 pub mod people;
 pub mod relay;
 pub mod room;
 pub mod session;
 pub mod shard;
 pub mod slots;
+pub mod supervisor;
 pub mod user;
 
 pub use caller::Caller;

@@ -1,12 +1,16 @@
 //! A session: one device's stay, which outlives its connections.
 //!
-//! * [`actor`] takes a client's requests in order and keeps what it follows.
+//! * [`actor`] keeps what a client follows, while its connections come and go.
+//! * [`requests`] what a client asks, taken in order.
+//! * [`resuming`] a client that comes back, and what it missed.
 //! * [`sessions`] [`Sessions`], which begins, takes up and ends sessions.
 //! * [`saved`] what is written behind, so that a session can be taken up after its node has died.
 
 pub mod actor;
 pub mod begin;
 pub mod holding;
+mod requests;
+mod resuming;
 pub mod saved;
 pub mod sessions;
 
@@ -17,7 +21,7 @@ use parking_lot::Mutex;
 use ractor::{ActorId, ActorRef};
 
 pub use self::{
-    actor::SessionMessage,
+    actor::{SessionMessage, SessionStatus},
     begin::{Begin, Resume},
     sessions::{SessionHandle, Sessions},
 };
@@ -43,13 +47,23 @@ pub struct ActiveSession {
 
 /// The sessions in memory, by raw id.
 #[derive(Debug, Default)]
-pub struct SessionSlots(pub(crate) Mutex<HashMap<u64, ActiveSession>>);
+pub struct SessionSlots(Mutex<HashMap<u64, ActiveSession>>);
 
 impl SessionSlots {
     /// A session that is in memory.
     #[must_use]
     pub fn get(&self, session: u64) -> Option<ActiveSession> {
         self.0.lock().get(&session).cloned()
+    }
+
+    /// Puts a session that was just spawned in.
+    pub(crate) fn insert(&self, session: u64, active: ActiveSession) {
+        self.0.lock().insert(session, active);
+    }
+
+    /// Takes a session out that is over.
+    pub(crate) fn remove(&self, session: u64) {
+        self.0.lock().remove(&session);
     }
 
     /// How many there are.
@@ -67,6 +81,12 @@ impl SessionSlots {
     /// Clears away an actor that has ended.
     pub fn ended(&self, actor: ActorId) {
         self.0.lock().retain(|_, active| active.actor.get_id() != actor);
+    }
+
+    /// The sessions of a user.
+    #[must_use]
+    pub fn of_user(&self, user: UserId) -> Vec<ActiveSession> {
+        self.0.lock().values().filter(|active| active.user == user).cloned().collect()
     }
 
     /// Sends a message to every session of a user.

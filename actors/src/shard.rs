@@ -1,8 +1,7 @@
-//! Supervisors: what happens when an actor ends.
+//! The supervisor of the rooms and relays of one shard: what happens when one of them ends.
 //!
-//! A [`ShardActor`] stands over the rooms and relays of one shard, a [`PeopleActor`] over users and
-//! sessions. An actor that dies takes no other with it: its slot is cleared, so that the next message
-//! starts a successor, and a relay's followers are handed to the relay's.
+//! An actor that dies takes no other with it: its slot is cleared, so that the next message starts a
+//! successor, and a relay's followers are handed to the relay's.
 //!
 //! A room that fails [`FAILURES_MAX`] times in [`FAILURES_WITHIN_MS`] is left alone for as long:
 //! what is sent to it is answered `unavailable`.
@@ -18,7 +17,7 @@ use hubbub_protocol::{
     ids::{RoomId, Seq},
     time::Timestamp,
 };
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::{
     connection::Connection,
@@ -39,6 +38,15 @@ const ORPHANS_AFTER: Duration = Duration::from_millis(50);
 pub enum ShardMessage {
     /// Take over the followers of a relay that died.
     TakeOver(RoomId),
+    /// Tells how the supervisor stands.
+    Observe(RpcReplyPort<ShardStatus>),
+}
+
+/// How a shard's supervisor stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// Rooms that failed within [`FAILURES_WITHIN_MS`], by id, and how often.
+    pub failing: Vec<(RoomId, usize)>,
 }
 
 /// Stands over the rooms and relays of one shard.
@@ -69,10 +77,13 @@ impl Actor for ShardActor {
     async fn handle(
         &self,
         _me: ActorRef<ShardMessage>,
-        ShardMessage::TakeOver(room): ShardMessage,
+        message: ShardMessage,
         state: &mut ShardState,
     ) -> Result<(), ActorProcessingErr> {
-        state.take_over(room);
+        match message {
+            ShardMessage::TakeOver(room) => state.take_over(room),
+            ShardMessage::Observe(reply) => drop(reply.send(state.status())),
+        }
         Ok(())
     }
 
@@ -102,11 +113,9 @@ impl ShardState {
         Counters::add(&self.context.counters.actors_failed, 1);
         tracing::error!(room.id = %room, error, "an actor of room {room} failed and is started anew");
         let now = self.context.now();
+        self.forget_old();
         let failures = self.failures.entry(room).or_default();
         failures.push_back(now);
-        while failures.front().is_some_and(|at| now.ms_since(*at) > FAILURES_WITHIN_MS) {
-            failures.pop_front();
-        }
         if failures.len() >= FAILURES_MAX {
             tracing::error!(room.id = %room, "room {room} failed {FAILURES_MAX} times and is left alone for a minute");
             let until = now.plus_ms(FAILURES_WITHIN_MS.cast_signed());
@@ -118,6 +127,22 @@ impl ShardState {
         if self.context.slots.has_relay(room) {
             handle::wake(&self.context, room);
         }
+    }
+
+    /// Forgets failures that no longer count, and rooms that have none left.
+    fn forget_old(&mut self) {
+        let now = self.context.now();
+        self.failures.retain(|_, failures| {
+            failures.retain(|at| now.ms_since(*at) <= FAILURES_WITHIN_MS);
+            !failures.is_empty()
+        });
+    }
+
+    fn status(&mut self) -> ShardStatus {
+        self.forget_old();
+        let mut failing: Vec<_> = self.failures.iter().map(|(room, failures)| (*room, failures.len())).collect();
+        failing.sort_unstable();
+        ShardStatus { failing }
     }
 
     fn take_over(&self, room: RoomId) {
@@ -170,38 +195,5 @@ impl Drop for LeftBehind {
         if let Some(connection) = self.0.take() {
             connection.close(CloseCode::GoingAway);
         }
-    }
-}
-
-/// Stands over users and sessions.
-#[derive(Debug)]
-pub struct PeopleActor;
-
-impl Actor for PeopleActor {
-    type Msg = ();
-    type State = Arc<Context>;
-    type Arguments = Arc<Context>;
-
-    async fn pre_start(
-        &self,
-        _me: ActorRef<()>,
-        context: Arc<Context>,
-    ) -> Result<Arc<Context>, ActorProcessingErr> {
-        Ok(context)
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _me: ActorRef<()>,
-        event: SupervisionEvent,
-        context: &mut Arc<Context>,
-    ) -> Result<(), ActorProcessingErr> {
-        if let SupervisionEvent::ActorFailed(cell, error) = event {
-            Counters::add(&context.counters.actors_failed, 1);
-            tracing::error!(%error, "a user or session failed; its client resumes");
-            context.users.ended(cell.get_id());
-            context.sessions.ended(cell.get_id());
-        }
-        Ok(())
     }
 }

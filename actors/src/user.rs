@@ -3,12 +3,15 @@
 //! One actor per user with a device connected or somebody watching. It is the authority on the
 //! user's presence: a change is told to watchers at once, and further changes within
 //! [`TELL_EVERY`] are told together.
+//!
+//! # Invariants
+//!
+//! * An actor leaves memory only when nobody needs it and nothing is queued for it: a device that is
+//!   attached at that moment is never left to an actor that has decided to end.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+mod slots;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hubbub_protocol::{
     emoji::Emoji,
@@ -17,10 +20,16 @@ use hubbub_protocol::{
     op::Intents,
     push::{Presence, Push, Status},
 };
-use parking_lot::Mutex;
-use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime};
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
 
-use crate::{answer::Answer, connection::Connection, context::Context};
+use self::slots::Mail;
+pub use self::slots::UserSlots;
+use crate::{
+    answer::Answer,
+    connection::Connection,
+    context::Context,
+    observe::{self, Observed},
+};
 
 /// Changes of presence within this are told together.
 const TELL_EVERY: Duration = Duration::from_secs(2);
@@ -44,42 +53,21 @@ pub enum UserMessage {
     Tell,
     /// Whether the user has been away for long enough to be shown as offline.
     AwayCheck,
+    /// Tells how the user stands.
+    Observe(RpcReplyPort<UserStatus>),
 }
 
-/// Active users.
-#[derive(Debug, Default)]
-pub struct UserSlots(Mutex<HashMap<UserId, ActorRef<UserMessage>>>);
-
-impl UserSlots {
-    /// Sends to a user's actor, spawning it first when there is none.
-    pub fn send(&self, context: &Arc<Context>, user: UserId, message: UserMessage) {
-        let mut users = self.0.lock();
-        let actor = users.entry(user).or_insert_with(|| spawn(context, user));
-        // An actor that has just died is cleared away by its supervisor; presence is not promised.
-        let _ = actor.cast(message);
-    }
-
-    /// Sends to a user's actor if there is one.
-    pub fn send_if_here(&self, user: UserId, message: UserMessage) {
-        if let Some(actor) = self.0.lock().get(&user) {
-            let _ = actor.cast(message);
-        }
-    }
-
-    /// Clears away an actor that has ended.
-    pub fn ended(&self, actor: ractor::ActorId) {
-        self.0.lock().retain(|_, active| active.get_id() != actor);
-    }
-
-    fn retire(&self, user: UserId) {
-        self.0.lock().remove(&user);
-    }
-
-    /// How many users are active.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.lock().len()
-    }
+/// How a user stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserStatus {
+    /// What the user said last; not what others are shown while the user is away.
+    pub status: Status,
+    /// Devices that are connected here.
+    pub devices: usize,
+    /// Sessions that are told of the user's presence.
+    pub watchers: usize,
+    /// Whether the last device has gone, and not for long enough to say so.
+    pub away: bool,
 }
 
 /// Sends `push` to every device of a user.
@@ -88,7 +76,12 @@ pub fn push(context: &Context, user: UserId, push: &Push) {
     context.users.send_if_here(user, UserMessage::Push { frame, except: None });
 }
 
-fn spawn(context: &Arc<Context>, user: UserId) -> ActorRef<UserMessage> {
+/// How a user's actor stands.
+pub(crate) async fn observe(context: &Context, user: UserId) -> Observed<UserStatus> {
+    observe::ask(context.users.get(user), |reply| Mail::own(UserMessage::Observe(reply))).await
+}
+
+fn spawn(context: &Arc<Context>, user: UserId) -> ActorRef<Mail> {
     let supervisor = context.people.read().clone().expect("the hub starts its supervisors first");
     let spawned = ActorRuntime::spawn_linked_instant(None, UserActor, (context.clone(), user), supervisor);
     spawned.expect("an actor without a name can always be spawned").0
@@ -103,7 +96,7 @@ pub struct UserActor;
 pub struct UserState {
     context: Arc<Context>,
     user: UserId,
-    me: ActorRef<UserMessage>,
+    me: ActorRef<Mail>,
     devices: BTreeMap<u64, (Arc<dyn Connection>, Intents)>,
     watchers: BTreeMap<u64, Arc<dyn Connection>>,
     status: Status,
@@ -116,13 +109,13 @@ pub struct UserState {
 }
 
 impl Actor for UserActor {
-    type Msg = UserMessage;
+    type Msg = Mail;
     type State = UserState;
     type Arguments = (Arc<Context>, UserId);
 
     async fn pre_start(
         &self,
-        me: ActorRef<UserMessage>,
+        me: ActorRef<Mail>,
         (context, user): Self::Arguments,
     ) -> Result<UserState, ActorProcessingErr> {
         Ok(UserState {
@@ -142,8 +135,8 @@ impl Actor for UserActor {
 
     async fn handle(
         &self,
-        me: ActorRef<UserMessage>,
-        message: UserMessage,
+        me: ActorRef<Mail>,
+        Mail { queued, message }: Mail,
         state: &mut UserState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
@@ -170,10 +163,11 @@ impl Actor for UserActor {
                 state.tell();
             }
             UserMessage::AwayCheck => state.away_check(),
+            UserMessage::Observe(reply) => drop(reply.send(state.status())),
         }
-        if state.devices.is_empty() && state.watchers.is_empty() && !state.away {
-            state.context.users.retire(state.user);
-            // What was sent before the slot was cleared is still handled.
+        drop(queued);
+        if state.is_needless() && state.context.users.retire(state.user) {
+            // Only timers may still be queued, and those who observe.
             let _ = me.drain();
         }
         Ok(())
@@ -181,10 +175,24 @@ impl Actor for UserActor {
 }
 
 impl UserState {
+    /// Whether nobody is here or watches, so that the actor may leave memory.
+    fn is_needless(&self) -> bool {
+        self.devices.is_empty() && self.watchers.is_empty() && !self.away
+    }
+
+    fn status(&self) -> UserStatus {
+        UserStatus {
+            status: self.status,
+            devices: self.devices.len(),
+            watchers: self.watchers.len(),
+            away: self.away,
+        }
+    }
+
     fn detach(&mut self, session: u64) {
         if self.devices.remove(&session).is_some() && self.devices.is_empty() {
             self.away = true;
-            self.me.send_after(self.context.config.offline_after, || UserMessage::AwayCheck);
+            self.me.send_after(self.context.config.offline_after, || Mail::own(UserMessage::AwayCheck));
         }
     }
 
@@ -213,7 +221,7 @@ impl UserState {
         self.watchers.values().for_each(|watcher| watcher.ephemeral(&frame));
         self.told = Some(presence);
         self.timer = true;
-        self.me.send_after(TELL_EVERY, || UserMessage::Tell);
+        self.me.send_after(TELL_EVERY, || Mail::own(UserMessage::Tell));
     }
 
     fn push(&self, frame: &Arc<Frame>, except: Option<u64>) {

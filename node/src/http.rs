@@ -14,6 +14,7 @@
 //! * Other sites' pages may not ask: there is no CORS.
 
 pub mod admin;
+pub mod admin_actors;
 pub mod admin_archive;
 pub mod admin_users;
 pub mod auth;
@@ -85,6 +86,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(invites::routes())
         .merge(admin::routes())
+        .merge(admin_actors::routes())
         .merge(admin_users::routes())
         .merge(admin_archive::routes())
         .merge(published::routes())

@@ -97,7 +97,9 @@ impl Sessions {
             None => self.restore(session, caller).await?,
         };
         let begin = Begin::Resumed(Resume { re, token: token.to_owned(), cursors });
-        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, begin });
+        // A session that ended in this moment is restored when the client tries again.
+        let attach = SessionMessage::Attach { connection, caller, begin };
+        active.actor.cast(attach).map_err(|_| CloseCode::GoingAway)?;
         Counters::add(&self.context.counters.sessions_resumed, 1);
         Ok(SessionHandle { active })
     }
@@ -126,7 +128,7 @@ impl Sessions {
         let (actor, _) = ActorRuntime::spawn_linked_instant(None, SessionActor, arguments, supervisor)
             .expect("an actor without a name can always be spawned");
         let active = ActiveSession { actor, user: caller.user, sid: caller.sid };
-        self.context.sessions.0.lock().insert(session, active.clone());
+        self.context.sessions.insert(session, active.clone());
         active
     }
 

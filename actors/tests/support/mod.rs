@@ -78,6 +78,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(HubConfig::default()).await
+    }
+
+    pub(crate) async fn with(config: HubConfig) -> Self {
         let clock = Arc::new(TickingClock(AtomicI64::new(1_800_000_000_000)));
         let store = Arc::new(MemStore::new());
         let ports = Ports {
@@ -86,7 +90,7 @@ impl World {
             tokens: Arc::new(PlainTokens),
             ids: Arc::new(TsidGenerator::new(1)),
         };
-        let hub = Hub::start(store.clone(), ports, HubConfig::default()).await.expect("a store in memory works");
+        let hub = Hub::start(store.clone(), ports, config).await.expect("a store in memory works");
         Self { hub, store, clock }
     }
 
@@ -181,6 +185,11 @@ impl Recorder {
         self.frames.lock().clone()
     }
 
+    /// The code it was closed with, if it was.
+    pub(crate) fn closed(&self) -> Option<CloseCode> {
+        *self.closed.lock()
+    }
+
     /// Waits for a frame.
     pub(crate) async fn until(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let waited = async {
@@ -229,6 +238,20 @@ impl Client {
     /// All that was sent so far.
     pub(crate) fn frames(&self) -> Vec<Value> {
         self.sent.frames()
+    }
+
+    /// The token by which the session is resumed, and its raw id.
+    pub(crate) fn session(&self) -> (String, u64) {
+        let frames = self.frames();
+        let token = frames[0]["ok"]["session"].as_str().expect("identified").to_owned();
+        let id = token.split('.').next().and_then(|id| id.parse().ok()).expect("a plain token");
+        (token, id)
+    }
+
+    /// Loses the connection.
+    pub(crate) fn disconnect(&self) {
+        let connection: Arc<dyn Connection> = self.sent.clone();
+        self.handle.disconnected(&connection);
     }
 
     /// Texts and types of the events of `room` so far, in order.

@@ -14,12 +14,17 @@ use crate::{
     testing::{PASSWORD, World},
 };
 
-const PATHS: [&str; 5] = [
+use super::rooms::{Lab, id_of};
+
+const PATHS: [&str; 8] = [
     "/v1/admin/users",
     "/v1/admin/nodes",
     "/v1/admin/shards",
     "/v1/admin/settings",
     "/v1/admin/rooms/0000000000000/where",
+    "/v1/admin/supervisors",
+    "/v1/admin/rooms/0000000000000/actors",
+    "/v1/admin/users/0000000000000/actors",
 ];
 
 #[tokio::test]
@@ -163,6 +168,28 @@ async fn an_operator_finds_nodes_shards_rooms_and_settings() {
     let settings = get("/v1/admin/settings").await.body;
     assert_eq!(settings["registration"], "open");
     assert_eq!(settings["access_ttl_s"], 900);
+}
+
+#[tokio::test]
+async fn an_operator_sees_how_single_actors_stand() {
+    let lab = Lab::new().await;
+    let root = lab.world.owner("root").await;
+    let get = async |path: String| lab.world.ask("GET", &path).by(&root).send().await;
+    let room = format!("/v1/admin/rooms/{}/actors", lab.general);
+    let absent = get(room.clone()).await;
+    assert_eq!(absent.body, json!({"room": {"state": "not_here"}, "relay": {"state": "not_here"}}));
+    let posting = lab.world.ask("POST", &lab.room("/messages")).by(&lab.ada);
+    let posting = posting.header("idempotency-key", "018f3c1e-0000-7000-8000-000000000001");
+    let posted = posting.json(&json!({"text": "hi"})).await;
+    assert_eq!(posted.status, StatusCode::CREATED, "{:?}", posted.body);
+    let here = get(room).await;
+    let wanted = json!({"state": "here", "head": posted.body["seq"], "in_flight": 0, "held": 0});
+    assert_eq!(here.body, json!({"room": wanted, "relay": {"state": "not_here"}}));
+    let user = get(format!("/v1/admin/users/{}/actors", id_of(&lab.ada))).await;
+    assert_eq!(user.body, json!({"user": {"state": "not_here"}, "sessions": []}), "REST makes no session");
+    let well = get("/v1/admin/supervisors".to_owned()).await;
+    assert_eq!(well.body, json!({"failing": [], "people_failed": 0, "silent": []}));
+    assert_eq!(get("/v1/admin/rooms/nothing/actors".to_owned()).await.code(), "not_found");
 }
 
 #[tokio::test]

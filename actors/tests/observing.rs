@@ -1,0 +1,127 @@
+//! What an operator sees of single actors, and that each tells the truth about itself.
+
+mod support;
+
+use hubbub_actors::{
+    observe::Observed,
+    room::RoomStatus,
+    session::SessionStatus,
+    user::{UserMessage, UserStatus},
+};
+use hubbub_protocol::{
+    ids::{RoomId, Seq},
+    op::Intents,
+    push::{Push, Status},
+    rest,
+};
+use hubbub_storage::mem::AppendFault;
+use support::World;
+
+#[tokio::test]
+async fn a_room_tells_its_head_and_its_relay_who_follows() {
+    let world = World::new().await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let (_, room) = world.community(ada, &[bob]).await;
+    let before = world.hub.observe_room(room).await;
+    assert_eq!((before.room, before.relay), (Observed::NotHere, Observed::NotHere), "nobody has used it yet");
+
+    let client = world.connect(bob).await;
+    client.follow(2, room).await;
+    let seq = world.say(ada, room, "hello").await;
+    client.until("told", |frame| frame["ev"] == "room").await;
+    let observed = world.hub.observe_room(room).await;
+    assert_eq!(observed.room, Observed::Here(RoomStatus { head: seq, in_flight: 0, held: 0 }));
+    let Observed::Here(relay) = observed.relay else { panic!("{observed:?}") };
+    assert_eq!((relay.head, relay.live, relay.unread), (seq, 1, 0));
+    let other = world.hub.observe_room(RoomId::from_raw(1)).await;
+    assert_eq!((other.room, other.relay), (Observed::NotHere, Observed::NotHere));
+}
+
+#[tokio::test]
+async fn a_room_tells_what_waits_for_the_disk() {
+    let world = World::new().await;
+    let ada = world.user("ada").await;
+    let (_, room) = world.community(ada, &[]).await;
+    let head = world.say(ada, room, "on disk").await;
+    world.store.faults().hold_appends();
+    tokio::join!(world.say(ada, room, "waits"), async {
+        world.store.faults().until_held(1).await;
+        let waiting = world.hub.observe_room(room).await.room;
+        world.store.faults().release_appends();
+        assert_eq!(waiting, Observed::Here(RoomStatus { head, in_flight: 1, held: 0 }));
+    });
+    let stored = world.hub.observe_room(room).await.room;
+    assert_eq!(stored, Observed::Here(RoomStatus { head: Seq(head.0 + 1), in_flight: 0, held: 0 }));
+}
+
+#[tokio::test]
+async fn a_user_and_each_session_tell_how_they_stand() {
+    let world = World::new().await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let (_, room) = world.community(ada, &[bob]).await;
+    let nobody = world.hub.observe_user(bob.user).await;
+    assert_eq!((nobody.user, nobody.sessions), (Observed::NotHere, vec![]));
+
+    let client = world.connect(bob).await;
+    client.follow(2, room).await;
+    client.settle(3).await;
+    let observed = world.hub.observe_user(bob.user).await;
+    let here = UserStatus { status: Status::Online, devices: 1, watchers: 0, away: false };
+    assert_eq!(observed.user, Observed::Here(here));
+    let connected = SessionStatus { device: bob.sid, connected: true, rooms: 1, watched: 0, connections: 1 };
+    assert_eq!(observed.sessions, [Observed::Here(connected)]);
+
+    client.disconnect();
+    let observed = world.hub.observe_user(bob.user).await;
+    assert_eq!(observed.sessions, [Observed::Here(SessionStatus { connected: false, ..connected })]);
+    let observed = world.hub.observe_user(bob.user).await;
+    assert_eq!(observed.user, Observed::Here(UserStatus { devices: 0, away: true, ..here }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_supervisor_of_a_shard_tells_which_rooms_fail() {
+    let world = World::new().await;
+    let ada = world.user("ada").await;
+    let (community, room) = world.community(ada, &[]).await;
+    let well = world.hub.observe_supervisors().await;
+    assert_eq!(well.shards.len(), 16);
+    assert!(matches!(well.people, Observed::Here(people) if people.failed == 0), "{:?}", well.people);
+    let failing = |supervisors: hubbub_actors::observe::SupervisorsObserved| {
+        let of = |(shard, observed)| match observed {
+            Observed::Here(hubbub_actors::shard::ShardStatus { failing }) => (shard, failing),
+            other => panic!("{shard:?}: {other:?}"),
+        };
+        let all = supervisors.shards.into_iter().map(of);
+        all.filter(|(_, failing)| !failing.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(failing(well), []);
+
+    world.store.faults().next_append(AppendFault::FailBefore);
+    let renamed = rest::UpdateCommunity { name: Some("lost".into()), ..rest::UpdateCommunity::default() };
+    world.hub.communities().update(ada, community, renamed).await.expect_err("the log of the community fails");
+    let log = community.log();
+    let shard = world.hub.context().shard_of(log);
+    assert_eq!(failing(world.hub.observe_supervisors().await), [(shard, vec![(log, 1)])]);
+    world.advance(61_000);
+    assert_eq!(failing(world.hub.observe_supervisors().await), [], "a minute later it is forgotten");
+    world.say(ada, room, "and all goes on").await;
+}
+
+/// On one thread, so that both messages are queued before the actor sees the first.
+#[tokio::test]
+async fn a_device_that_comes_as_the_last_watcher_goes_is_served() {
+    let world = World::new().await;
+    let eve = world.user("eve").await;
+    let (context, watcher, device) = (world.hub.context(), world.recorder(), world.recorder());
+    let (answer, wait) = hubbub_actors::answer::Answer::awaited();
+    context.users.send(context, eve.user, UserMessage::Watch { session: 1, connection: watcher, answer });
+    wait.await.expect("answered").expect("a presence");
+
+    context.users.send(context, eve.user, UserMessage::Unwatch { session: 1 });
+    let attach = UserMessage::Attach { session: 2, connection: device.clone(), intents: Intents::ALL };
+    context.users.send(context, eve.user, attach);
+    let observed = world.hub.observe_user(eve.user).await.user;
+    assert!(matches!(observed, Observed::Here(user) if user.devices == 1), "{observed:?}");
+    world.hub.push(eve.user, &Push::Read { room: RoomId::from_raw(9), seq: Seq(1) });
+    device.until("told", |frame| frame["ev"] == "read").await;
+}
