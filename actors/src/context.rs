@@ -63,6 +63,9 @@ pub struct HubConfig {
     pub write_behind_every: Duration,
     /// How long after the last device has gone a user is shown as offline.
     pub offline_after: Duration,
+    /// Actors kept in memory: rooms, relays, users and sessions, a few KB each while idle. From 80 % of
+    /// it on, those nobody needs leave before their time.
+    pub actors_max: usize,
     /// Lanes that append side by side; 1 for a store with one writer.
     pub lanes: usize,
 }
@@ -74,6 +77,7 @@ impl Default for HubConfig {
             detached_for: Duration::from_secs(120),
             write_behind_every: Duration::from_millis(500),
             offline_after: Duration::from_secs(30),
+            actors_max: 250_000,
             lanes: 1,
         }
     }
@@ -90,6 +94,8 @@ pub struct Counters {
     pub sessions_resumed: AtomicU64,
     /// Actors that ended by a panic or an error.
     pub actors_failed: AtomicU64,
+    /// Sessions and rooms that left memory to make place.
+    pub passivated: AtomicU64,
 }
 
 impl Counters {

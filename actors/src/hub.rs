@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::{
+    budget,
     communities::Communities,
     context::{Context, Counters, HubConfig, Ports},
     directory::Directory,
@@ -37,7 +38,8 @@ const DRAIN_WAIT: Duration = Duration::from_secs(10);
 pub struct Hub {
     context: Arc<Context>,
     supervisors: Arc<Vec<ActorCell>>,
-    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// The writer behind, and the keeper of the budget.
+    keepers: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 /// How a node's actors stand.
@@ -65,6 +67,8 @@ pub struct HubStatus {
     pub sessions_resumed: u64,
     /// Actors that failed since the start.
     pub actors_failed: u64,
+    /// Sessions and rooms that left memory to make place since the start.
+    pub passivated: u64,
 }
 
 impl Hub {
@@ -104,8 +108,9 @@ impl Hub {
         let (people, _) = Actor::spawn(None, PeopleActor, context.clone()).await.map_err(cannot_start)?;
         *context.people.write() = Some(people.get_cell());
         supervisors.push(people.get_cell());
-        let writer = tokio::spawn(write_behind(context.clone()));
-        Ok(Self { context, supervisors: Arc::new(supervisors), writer: Arc::new(Mutex::new(Some(writer))) })
+        let keepers =
+            vec![tokio::spawn(write_behind(context.clone())), tokio::spawn(budget::keep(context.clone()))];
+        Ok(Self { context, supervisors: Arc::new(supervisors), keepers: Arc::new(Mutex::new(keepers)) })
     }
 
     /// The store.
@@ -193,6 +198,7 @@ impl Hub {
             sessions_begun: count(&context.counters.sessions_begun),
             sessions_resumed: count(&context.counters.sessions_resumed),
             actors_failed: count(&context.counters.actors_failed),
+            passivated: count(&context.counters.passivated),
         }
     }
 
@@ -208,11 +214,11 @@ impl Hub {
         if tokio::time::timeout(DRAIN_WAIT, settled).await.is_err() {
             tracing::error!("what is in flight was not settled in {DRAIN_WAIT:?}; unanswered clients will repeat");
         }
-        let writer = self.writer.lock().take();
-        if let Some(writer) = writer {
-            writer.abort();
+        let keepers = std::mem::take(&mut *self.keepers.lock());
+        for keeper in keepers {
+            keeper.abort();
             // Wait until it is gone, so that two writers never take turns.
-            let _ = writer.await;
+            let _ = keeper.await;
         }
         flush(&self.context).await;
         for supervisor in self.supervisors.iter() {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod budget;
 pub mod caller;
 pub mod communities;
 pub mod connection;

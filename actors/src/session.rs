@@ -14,9 +14,19 @@ mod resuming;
 pub mod saved;
 pub mod sessions;
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
-use hubbub_protocol::ids::{SessionId, UserId};
+use hubbub_protocol::{
+    ids::{SessionId, UserId},
+    time::Timestamp,
+};
 use parking_lot::Mutex;
 use ractor::{ActorId, ActorRef};
 
@@ -43,6 +53,28 @@ pub struct ActiveSession {
     pub user: UserId,
     /// The device it signed in from.
     pub sid: SessionId,
+    /// Since when its client is away.
+    pub away: Away,
+}
+
+/// Since when a session's client is away, as its actor says and others read.
+#[derive(Debug, Clone, Default)]
+pub struct Away(Arc<AtomicI64>);
+
+impl Away {
+    /// The client went at `now`.
+    pub(crate) fn since(&self, now: Timestamp) {
+        self.0.store(now.0.max(1), Ordering::Release);
+    }
+
+    /// The client is here.
+    pub(crate) fn no_more(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    fn at(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.0.load(Ordering::Acquire))).filter(|since| since.0 != 0)
+    }
 }
 
 /// The sessions in memory, by raw id.
@@ -81,6 +113,17 @@ impl SessionSlots {
     /// Clears away an actor that has ended.
     pub fn ended(&self, actor: ActorId) {
         self.0.lock().retain(|_, active| active.actor.get_id() != actor);
+    }
+
+    /// At most `sessions` of those whose client is away, longest away first.
+    #[must_use]
+    pub fn longest_away(&self, sessions: usize) -> Vec<ActiveSession> {
+        let mut away: Vec<_> = {
+            let all = self.0.lock();
+            all.values().filter_map(|active| Some((active.away.at()?, active.clone()))).collect()
+        };
+        away.sort_unstable_by_key(|(since, _)| *since);
+        away.into_iter().take(sessions).map(|(_, active)| active).collect()
     }
 
     /// The sessions of a user.

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -44,13 +44,15 @@ pub struct Full;
 pub struct Active<M> {
     actor: ActorRef<M>,
     queued: Arc<AtomicUsize>,
+    /// The turn in which it was sent to last; turns count up for all actors together.
+    used: u64,
 }
 
 impl<M> Active<M> {
     /// A fresh actor with nothing queued.
     #[must_use]
     pub fn new(actor: ActorRef<M>) -> Self {
-        Self { actor, queued: Arc::new(AtomicUsize::new(0)) }
+        Self { actor, queued: Arc::new(AtomicUsize::new(0)), used: 0 }
     }
 
     fn permit(&self) -> Result<Permit, Full> {
@@ -68,17 +70,25 @@ struct Slot {
     relay: Option<Active<RelayMessage>>,
 }
 
+impl Slot {
+    /// Whether nothing is queued for the room, and nobody here follows it.
+    fn is_idle(&self) -> bool {
+        self.relay.is_none() && self.room.as_ref().is_none_or(|active| active.queued.load(Ordering::Acquire) == 0)
+    }
+}
+
 /// What is active here, by room.
 #[derive(Debug)]
 pub struct Slots {
     stripes: Vec<Mutex<BTreeMap<RoomId, Slot>>>,
     rooms_of_actors: Mutex<HashMap<ActorId, RoomId>>,
+    turns: AtomicU64,
 }
 
 impl Default for Slots {
     fn default() -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Self { stripes, rooms_of_actors: Mutex::default() }
+        Self { stripes, rooms_of_actors: Mutex::default(), turns: AtomicU64::new(0) }
     }
 }
 
@@ -106,6 +116,7 @@ impl Slots {
             self.rooms_of_actors.lock().insert(actor.get_id(), room);
             Active::new(actor)
         });
+        active.used = self.turns.fetch_add(1, Ordering::Relaxed);
         let permit = active.permit()?;
         // A cast fails only when the actor has just died: the answer inside is dropped, which
         // answers `unavailable`, and its supervisor clears the slot.
@@ -152,12 +163,37 @@ impl Slots {
         let Some(slot) = slots.get_mut(&room) else {
             return true;
         };
-        let idle = slot.room.as_ref().is_none_or(|active| active.queued.load(Ordering::Acquire) == 0);
-        if !idle || slot.relay.is_some() {
+        if !slot.is_idle() {
             return false;
         }
         slots.remove(&room);
         true
+    }
+
+    /// At most `rooms` of the rooms that could leave memory, least recently used first.
+    #[must_use]
+    pub fn least_used(&self, rooms: usize) -> Vec<RoomId> {
+        let mut idle: Vec<(u64, RoomId)> = Vec::new();
+        for stripe in &self.stripes {
+            let slots = stripe.lock();
+            idle.extend(slots.iter().filter(|(_, slot)| slot.is_idle()).filter_map(|(room, slot)| {
+                let active = slot.room.as_ref()?;
+                Some((active.used, *room))
+            }));
+        }
+        idle.sort_unstable();
+        idle.into_iter().take(rooms).map(|(_, room)| room).collect()
+    }
+
+    /// Takes the room's actor out if nothing is queued for it and it has no relay, and gives it: it
+    /// has to be ended once all it handed in is settled.
+    #[must_use]
+    pub fn take_idle(&self, room: RoomId) -> Option<ActorRef<RoomMessage>> {
+        let mut slots = self.stripe(room).lock();
+        if !slots.get(&room)?.is_idle() {
+            return None;
+        }
+        slots.remove(&room)?.room.map(|active| active.actor)
     }
 
     /// Takes the relay out if nothing is queued for it; says whether it did.
@@ -202,6 +238,12 @@ impl Slots {
     #[must_use]
     pub fn has_relay(&self, room: RoomId) -> bool {
         self.with_relay(room, |_| ()).is_some()
+    }
+
+    /// How many rooms and relays are in memory, those about to end among them.
+    #[must_use]
+    pub fn actors(&self) -> usize {
+        self.rooms_of_actors.lock().len()
     }
 
     /// How many rooms and relays are active.

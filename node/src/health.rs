@@ -55,6 +55,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("hubbub_sessions_begun", "sessions begun since the start"),
     ("hubbub_sessions_resumed", "sessions taken up again since the start"),
     ("hubbub_actors_failed", "actors that failed since the start"),
+    ("hubbub_actors_passivated", "sessions and rooms that left memory to make place since the start"),
     ("hubbub_uptime_seconds", "seconds since the start"),
 ];
 
@@ -122,6 +123,7 @@ impl Readiness {
             status.sessions_begun,
             status.sessions_resumed,
             status.actors_failed,
+            status.passivated,
             uptime_s,
         ];
         for ((_, gauge), value) in self.gauges.by_name.iter().zip(values) {

@@ -20,7 +20,7 @@ use hubbub_protocol::{
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::{Begin, Shared, saved::Saved};
+use super::{Away, Begin, Shared, saved::Saved};
 use crate::{caller::Caller, connection::Connection, room::Rooms, user::UserMessage};
 
 /// The mailbox of a session.
@@ -34,6 +34,8 @@ pub enum SessionMessage {
     Detach { connection: Arc<dyn Connection> },
     /// The client has not come back.
     Expire { stay: u64 },
+    /// Others need the place in memory.
+    LeaveIfAway,
     /// The user has no right to these rooms any more.
     Revoked { rooms: Vec<RoomId>, community: Option<CommunityId> },
     /// The device was signed out.
@@ -74,6 +76,8 @@ pub struct SessionArguments {
     pub saved: Saved,
     /// Whose it is.
     pub caller: Caller,
+    /// Where it says whether its client is away.
+    pub away: Away,
 }
 
 /// The state of a session's actor.
@@ -89,6 +93,7 @@ pub struct SessionState {
     pub(super) watched: Vec<UserId>,
     /// Counts attachments, so that an old expiry does not end a new stay.
     stay: u64,
+    away: Away,
     /// Taken out of the slots; what is still queued finds nobody.
     over: bool,
 }
@@ -101,7 +106,7 @@ impl Actor for SessionActor {
     async fn pre_start(
         &self,
         me: ActorRef<SessionMessage>,
-        SessionArguments { context, session, saved, caller }: SessionArguments,
+        SessionArguments { context, session, saved, caller, away }: SessionArguments,
     ) -> Result<SessionState, ActorProcessingErr> {
         let rooms_of = Rooms::new(context.clone());
         Ok(SessionState {
@@ -114,6 +119,7 @@ impl Actor for SessionActor {
             connection: None,
             watched: Vec::new(),
             stay: 0,
+            away,
             over: false,
         })
     }
@@ -129,7 +135,8 @@ impl Actor for SessionActor {
             SessionMessage::Attach { connection, caller, begin } => state.attach(connection, caller, begin).await,
             SessionMessage::Detach { connection } => state.detach(&connection),
             SessionMessage::Expire { stay } if stay == state.stay && state.connection.is_none() => state.end(),
-            SessionMessage::Expire { .. } => {}
+            SessionMessage::LeaveIfAway if state.connection.is_none() => state.end(),
+            SessionMessage::Expire { .. } | SessionMessage::LeaveIfAway => {}
             SessionMessage::Revoked { rooms, community } => state.revoked(&rooms, community),
             SessionMessage::SignOut => {
                 state.close(CloseCode::SignedOut);
@@ -171,6 +178,7 @@ impl SessionState {
         self.caller = caller;
         self.saved.sid = caller.sid;
         self.connection = Some(connection.clone());
+        self.away.no_more();
         let resume = match begin {
             Begin::Identified(answer) => {
                 connection.reply(*answer);
@@ -195,6 +203,7 @@ impl SessionState {
             return;
         }
         self.connection = None;
+        self.away.since(self.context.now());
         self.let_go();
         let detached = UserMessage::Detach { session: self.session };
         self.context.users.send_if_here(self.caller.user, detached);

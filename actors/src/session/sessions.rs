@@ -13,7 +13,7 @@ use ractor::ActorRuntime;
 use serde_json::json;
 
 use super::{
-    ActiveSession, SessionMessage, Shared,
+    ActiveSession, Away, SessionMessage, Shared,
     actor::{SessionActor, SessionArguments},
     begin::{Begin, Resume},
     saved::Saved,
@@ -124,10 +124,12 @@ impl Sessions {
 
     fn spawn(&self, session: u64, caller: Caller, saved: Saved) -> ActiveSession {
         let supervisor = self.context.people.read().clone().expect("the hub starts its supervisors first");
-        let arguments = SessionArguments { context: self.context.clone(), session, saved, caller };
+        let away = Away::default();
+        let arguments =
+            SessionArguments { context: self.context.clone(), session, saved, caller, away: away.clone() };
         let (actor, _) = ActorRuntime::spawn_linked_instant(None, SessionActor, arguments, supervisor)
             .expect("an actor without a name can always be spawned");
-        let active = ActiveSession { actor, user: caller.user, sid: caller.sid };
+        let active = ActiveSession { actor, user: caller.user, sid: caller.sid, away };
         self.context.sessions.insert(session, active.clone());
         active
     }
