@@ -5,10 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use hubbub_actors::{Caller, Connection, HubConfig, budget, observe::Observed, room::NewPost};
-use hubbub_protocol::{
-    ids::{CommunityId, MessageKey, RoomId, Seq},
-    rest,
-};
+use hubbub_protocol::ids::{CommunityId, MessageKey, RoomId, Seq};
 use support::World;
 
 /// A node with place for `actors_max`, of which four fifths stay.
@@ -19,14 +16,7 @@ async fn small_world(actors_max: usize) -> World {
 async fn rooms(world: &World, owner: Caller, community: CommunityId, count: usize) -> Vec<RoomId> {
     let mut rooms = Vec::new();
     for n in 0..count {
-        let wanted = rest::CreateRoom {
-            name: format!("room {n}"),
-            kind: None,
-            topic: String::new(),
-            private: false,
-            category: None,
-        };
-        rooms.push(world.hub.communities().create_room(owner, community, wanted).await.expect("a room").id);
+        rooms.push(world.public_room(owner, community, &format!("room {n}")).await);
     }
     rooms
 }

@@ -148,6 +148,28 @@ impl World {
         self.hub.communities().create_room(owner, community, wanted).await.expect("a room")
     }
 
+    /// A room that every member of the community sees.
+    pub(crate) async fn public_room(&self, owner: Caller, community: CommunityId, name: &str) -> RoomId {
+        let wanted = rest::CreateRoom {
+            name: name.into(),
+            kind: None,
+            topic: String::new(),
+            private: false,
+            category: None,
+        };
+        self.hub.communities().create_room(owner, community, wanted).await.expect("a room").id
+    }
+
+    /// Waits for a state.
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let waited = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("not so: {what}"));
+    }
+
     /// Sends a text.
     pub(crate) async fn say(&self, by: Caller, room: RoomId, text: &str) -> Seq {
         let key = MessageKey(uuid::Uuid::now_v7());
@@ -266,6 +288,22 @@ impl Client {
     /// Waits for a frame.
     pub(crate) async fn until(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         self.sent.until(what, is_it).await
+    }
+
+    /// Asks, and gives the answer.
+    pub(crate) async fn ask(&self, id: u32, op: Op) -> Value {
+        self.handle.request(id, op);
+        self.until("answered", |frame| frame["re"] == id).await
+    }
+
+    /// Its connection.
+    pub(crate) fn connection(&self) -> &Recorder {
+        &self.sent
+    }
+
+    /// The code its connection was closed with, if it was.
+    pub(crate) fn closed(&self) -> Option<CloseCode> {
+        self.sent.closed()
     }
 
     /// Follows a room and gives the answer.
