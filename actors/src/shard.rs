@@ -4,7 +4,8 @@
 //! successor, and a relay's followers are handed to the relay's.
 //!
 //! A room that fails [`FAILURES_MAX`] times in [`FAILURES_WITHIN_MS`] is left alone for as long:
-//! what is sent to it is answered `unavailable`.
+//! what is sent to it is answered `unavailable`. When the store fails that is not the room's doing and
+//! does not count, so that rooms are there again as soon as the store is.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,6 +18,7 @@ use hubbub_protocol::{
     ids::{RoomId, Seq},
     time::Timestamp,
 };
+use hubbub_storage::{Aftermath, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::{
@@ -32,6 +34,17 @@ pub const FAILURES_MAX: usize = 3;
 pub const FAILURES_WITHIN_MS: u64 = 60_000;
 /// How long a dead relay's state is waited for, before its followers are taken over.
 const ORPHANS_AFTER: Duration = Duration::from_millis(50);
+
+/// An append of a room failed: it reads its log anew.
+#[derive(Debug, thiserror::Error)]
+#[error("an append failed; the log must be read anew")]
+pub struct AppendFailed;
+
+/// Whether an actor ended because the store failed it, and not by a fault of its own.
+fn is_of_the_store(error: &ActorProcessingErr) -> bool {
+    let read = error.downcast_ref::<StoreError>();
+    error.is::<AppendFailed>() || read.is_some_and(|error| error.aftermath() != Aftermath::NeedsRepair)
+}
 
 /// The mailbox of a shard's supervisor.
 #[derive(Debug)]
@@ -96,7 +109,7 @@ impl Actor for ShardActor {
         match event {
             SupervisionEvent::ActorFailed(cell, error) => {
                 if let Some((room, _)) = state.context.slots.ended(cell.get_id()) {
-                    state.failed(room, &error.to_string());
+                    state.failed(room, &error);
                 }
             }
             SupervisionEvent::ActorTerminated(cell, ..) => {
@@ -109,9 +122,21 @@ impl Actor for ShardActor {
 }
 
 impl ShardState {
-    fn failed(&mut self, room: RoomId, error: &str) {
+    fn failed(&mut self, room: RoomId, error: &ActorProcessingErr) {
         Counters::add(&self.context.counters.actors_failed, 1);
-        tracing::error!(room.id = %room, error, "an actor of room {room} failed and is started anew");
+        tracing::error!(room.id = %room, %error, "an actor of room {room} failed and is started anew");
+        if !is_of_the_store(error) {
+            self.count(room);
+        }
+        self.me.send_after(ORPHANS_AFTER, move || ShardMessage::TakeOver(room));
+        // A relay that is still there is told where the successor's stretch begins.
+        if self.context.slots.has_relay(room) {
+            handle::wake(&self.context, room);
+        }
+    }
+
+    /// Counts a failure, and leaves the room alone when there are too many.
+    fn count(&mut self, room: RoomId) {
         let now = self.context.now();
         self.forget_old();
         let failures = self.failures.entry(room).or_default();
@@ -121,11 +146,6 @@ impl ShardState {
             let until = now.plus_ms(FAILURES_WITHIN_MS.cast_signed());
             self.context.quarantine.lock().insert(room, until);
             failures.clear();
-        }
-        self.me.send_after(ORPHANS_AFTER, move || ShardMessage::TakeOver(room));
-        // A relay that is still there is told where the successor's stretch begins.
-        if self.context.slots.has_relay(room) {
-            handle::wake(&self.context, room);
         }
     }
 

@@ -80,7 +80,10 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             format!("cannot write to the data directory {path}: make it writable for this user ({error})")
         }
-        _ => format!("cannot use the data directory {path}: {error}"),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            format!("the data directory {path} is no directory, or lies below a file: choose another --data-dir")
+        }
+        _ => format!("cannot use the data directory {path}: choose another --data-dir ({error})"),
     })
 }
 

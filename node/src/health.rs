@@ -1,8 +1,11 @@
 //! Health and metrics: whether the process runs, whether it serves, and a handful of counts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -14,7 +17,6 @@ use axum::{
 };
 use hubbub_actors::Hub;
 use hubbub_protocol::{ids::RoomId, time::Timestamp};
-use hubbub_storage::ErrorChain;
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector};
 use serde_json::json;
 
@@ -99,7 +101,10 @@ impl Readiness {
             reasons.push(format!("the store does not answer: {error}"));
         }
         if let Err(error) = self.hub.store().check_writes().await {
-            reasons.push(format!("the store cannot write, and sends are refused: {}", ErrorChain(&error)));
+            reasons.push(format!(
+                "the store cannot write, and sends are refused until it can: make room if the disk is full ({})",
+                root(&error)
+            ));
         }
         reasons
     }
@@ -133,6 +138,14 @@ impl Readiness {
         TextEncoder::new().encode(&self.gauges.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// The deepest cause of an error, which says what went wrong.
+fn root(mut error: &dyn Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
 }
 
 /// `/healthz` and `/readyz`, for the public listener.

@@ -16,7 +16,7 @@ use hubbub_storage::{SqliteStore, Store};
 use parking_lot::Mutex;
 use tokio::{
     net::UnixListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -133,6 +133,7 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
         tracing::warn!("rate limits are OFF: anyone may ask as much as they like");
     }
     let data = DataDir::hold(data_dir)?;
+    let _outlived = outlive_file_limits();
     let seats = seats(config.limits.connections, net::raise_open_files());
     let public = net::listen(config.listen.public)?;
     let admin = net::listen(config.listen.admin)?;
@@ -195,6 +196,12 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Makes a write beyond a limit on the size of files fail, as on a full disk: without anyone who listens
+/// to this signal it would end the process.
+fn outlive_file_limits() -> Option<Signal> {
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).ok()
 }
 
 /// As many seats as are wanted, and as there are open files for.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 mod accounts;
 mod communities;
+mod masked;
 mod messages;
 mod rooms;
 

@@ -161,6 +161,15 @@ impl Node {
         Person { rest: self.rest().with_token(&signed.access_token), signed, url: self.url() }
     }
 
+    /// Signs somebody in who has an account and the usual password.
+    ///
+    /// # Panics
+    /// When the node refuses.
+    pub async fn signs_in(&self, name: &str) -> Person {
+        let signed = self.rest().login(name, PASSWORD).await.expect("the account is there");
+        Person { rest: self.rest().with_token(&signed.access_token), signed, url: self.url() }
+    }
+
     /// Ends it at once, as a loss of power would.
     pub fn kill(&mut self) {
         // One that has died already is as dead.

@@ -249,7 +249,7 @@ impl Actor for RoomActor {
             RoomMessage::Searched { author, found } => state.searched(author, found),
             RoomMessage::Target { seq, read } => state.targeted(seq, *read),
             RoomMessage::Committed { events } => state.committed(events),
-            RoomMessage::Failed => return Err("an append failed; the log must be read anew".into()),
+            RoomMessage::Failed => return Err(crate::shard::AppendFailed.into()),
             RoomMessage::Watch(relay) => state.watch(relay),
             RoomMessage::Rules(rules) => state.core.iter_mut().for_each(|core| core.set_rules(rules)),
             RoomMessage::IdleCheck => state.idle_check(&me),

@@ -35,7 +35,7 @@ pub struct Me {
 }
 
 /// `POST /v1/auth/register`.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// 3–32 of `a-z 0-9 _ . -`.
@@ -54,7 +54,7 @@ pub struct Register {
 }
 
 /// `POST /v1/setup`: makes the owner account of a new installation.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
     /// The token of the set-up link.
@@ -69,7 +69,7 @@ pub struct Setup {
 }
 
 /// `POST /v1/auth/login`.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The account's name.
@@ -82,7 +82,7 @@ pub struct Login {
 }
 
 /// `POST /v1/auth/refresh`.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// The refresh token; the web client sends it in a cookie instead.
@@ -91,7 +91,7 @@ pub struct Refresh {
 }
 
 /// What signing in gives.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SignedIn {
     /// Who one is.
     pub user: User,
@@ -119,7 +119,7 @@ pub struct Session {
 }
 
 /// `PATCH /v1/users/@me`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateMe {
     /// The name that is shown.

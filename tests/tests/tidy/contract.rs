@@ -34,7 +34,7 @@ pub(crate) fn unpublished(repository: &Repository) -> Vec<String> {
 }
 
 /// The arms `"send" =>` of the function that reads requests.
-fn ops(source: &str) -> Vec<String> {
+pub(crate) fn ops(source: &str) -> Vec<String> {
     let body = source.lines().skip_while(|line| !line.contains("fn read(op: &str")).skip(1);
     body.take_while(|line| *line != "    }")
         .filter_map(|line| line.trim_start().strip_prefix('"')?.split_once("\" =>"))
@@ -43,7 +43,7 @@ fn ops(source: &str) -> Vec<String> {
 }
 
 /// The variants of `enum Push`, in the lower case they have on the wire.
-fn pushes(source: &str) -> Vec<String> {
+pub(crate) fn pushes(source: &str) -> Vec<String> {
     let body = source.lines().skip_while(|line| !line.starts_with("pub enum Push ")).skip(1);
     body.take_while(|line| *line != "}")
         .filter_map(|line| line.strip_prefix("    "))

@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it must be")]
 
+mod asyncapi;
 mod contract;
 mod error_codes;
 mod layers;
@@ -49,6 +50,11 @@ fn each_error_code_has_its_section() {
 #[test]
 fn each_word_of_the_wire_is_in_the_published_contract() {
     assert_none(&contract::unpublished(&Repository::open()), "docs/protocol.md is complete");
+}
+
+#[test]
+fn the_description_of_the_socket_knows_what_the_code_knows() {
+    assert_none(&asyncapi::unlike_the_code(&Repository::open()), "docs/asyncapi.yaml is the code's contract");
 }
 
 #[test]
