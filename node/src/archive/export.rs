@@ -257,10 +257,9 @@ impl Exporter {
 
 /// Writes all lines in order, then the titles; ends early when nobody reads them.
 fn write(sorter: Sorter, titles: &[Title], out: &mpsc::Sender<Bytes>) -> std::io::Result<()> {
-    let mut lines = sorter.sorted()?;
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    while let Some(line) = lines.next_line()? {
-        chunk.extend_from_slice(&line);
+    for line in sorter.sorted()? {
+        chunk.extend_from_slice(&line?);
         if chunk.len() >= CHUNK_BYTES && out.blocking_send(std::mem::take(&mut chunk).into()).is_err() {
             return Ok(());
         }

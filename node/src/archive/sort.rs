@@ -138,18 +138,17 @@ impl Sorted {
         self.next.push(Reverse(((key, line), run)));
         Ok(())
     }
+}
 
-    /// The next line.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+impl Iterator for Sorted {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         if let Some((_, line)) = self.memory.next() {
-            return Ok(Some(line));
+            return Some(Ok(line));
         }
-        let Some(Reverse(((_, line), run))) = self.next.pop() else { return Ok(None) };
-        self.refill(run)?;
-        Ok(Some(line))
+        let Reverse(((_, line), run)) = self.next.pop()?;
+        Some(self.refill(run).map(|()| line))
     }
 }
 
@@ -171,12 +170,7 @@ mod tests {
             let key = format!("{number:05}").into_bytes();
             sorter.put(key.clone(), key).expect("a temporary folder");
         }
-        let mut sorted = sorter.sorted().expect("a temporary folder");
-        let mut lines = Vec::new();
-        while let Some(line) = sorted.next_line().expect("our own file") {
-            lines.push(line);
-        }
-        lines
+        sorter.sorted().expect("a temporary folder").map(|line| line.expect("our own file")).collect()
     }
 
     #[test]

@@ -180,10 +180,9 @@ async fn an_archive_comes_out_as_it_went_in_and_a_second_time_too() {
 }
 
 /// The real archives that are there, by name; without any, one that is made up.
-#[expect(clippy::print_stderr, reason = "says what this run could not test")]
 fn archives() -> Vec<(&'static str, Vec<u8>)> {
     let Some(folder) = corpora() else {
-        eprintln!("no real archives: set HUBBUB_CORPORA; a made-up one is taken in their place");
+        crate::cli::output::tell("no real archives: set HUBBUB_CORPORA; a made-up one is taken in their place");
         return vec![("made up", quirky(1_500))];
     };
     let names = ["small", "houston-slack", "dd2030-slack"];
