@@ -200,6 +200,14 @@ impl Rest {
         self.post("/v1/auth/refresh", &body).await
     }
 
+    /// Signs the token's session out.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub async fn logout(&self) -> Result<(), RestError> {
+        self.send(self.request(Method::POST, "/v1/auth/logout")).await.map(drop)
+    }
+
     /// Makes a community.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod edge;
 pub mod health;
 pub mod http;
 pub mod net;
+pub mod replay;
 pub mod serve;
 pub mod state;
 pub mod web;

@@ -108,6 +108,7 @@ impl Node {
             access_ttl_s: config.auth.access_ttl.as_secs(),
             heartbeat_ms: millis(config.edge.heartbeat),
             rate_limits: config.edge.rate_limits,
+            listen: config.listen.public.to_string(),
             store: config.store.url.clone(),
         };
         let limits = Limits::new(config.edge.rate_limits);
@@ -128,7 +129,7 @@ impl Node {
 ///
 /// # Errors
 /// A sentence with the remedy.
-pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
+pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failure> {
     if !config.edge.rate_limits {
         tracing::warn!("rate limits are OFF: anyone may ask as much as they like");
     }
@@ -139,6 +140,8 @@ pub async fn serve(data_dir: &Path, config: NodeConfig) -> Result<(), Failure> {
     let admin = net::listen(config.listen.admin)?;
     let socket = listen_unix(data_dir)?;
     let address = public.local_addr().map_err(|error| Failure::Failed(error.to_string()))?;
+    // A port of 0 has become one by now.
+    config.listen.public = address;
     if let Ok(address) = admin.local_addr() {
         tracing::info!("health and metrics on http://{address}");
     }

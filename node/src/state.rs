@@ -29,6 +29,8 @@ pub struct Settings {
     pub heartbeat_ms: u64,
     /// Whether rate limits are on.
     pub rate_limits: bool,
+    /// Address and port for clients.
+    pub listen: String,
     /// Where the store is, without what would open it: `sqlite` or the like.
     pub store: String,
 }

@@ -181,6 +181,7 @@ impl World {
             access_ttl_s: config.access_ttl.as_secs(),
             heartbeat_ms: 30_000,
             rate_limits,
+            listen: "192.0.2.1:8080".to_owned(),
             store: "memory".to_owned(),
         };
         let auth = Auth::open(store.clone(), clock.clone(), ids.clone(), config, signed_out.clone());

@@ -18,7 +18,7 @@ use hubbub_actors::{Hub, room::Archived};
 use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     event::EventBody,
-    ids::{RoomId, Seq, UserId},
+    ids::{CommunityId, RoomId, Seq, UserId},
     permissions::Permissions,
     room::{Parent, RoomKind},
     time::Timestamp,
@@ -67,6 +67,32 @@ impl Importer {
         let community = community::find_or_make(&hub, community).await?;
         let known = Known::of(&**hub.store(), community.id).await?;
         Ok(Self { hub, community, known, progress: Progress::default() })
+    }
+
+    /// The community.
+    #[must_use]
+    pub const fn community(&self) -> CommunityId {
+        self.community.id
+    }
+
+    /// The rooms and accounts that go by these names, in their order; made where there are none.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn names(
+        &mut self,
+        rooms: &[String],
+        users: &[String],
+    ) -> Result<(Vec<RoomId>, Vec<UserId>), Refusal> {
+        let store = self.hub.store().clone();
+        let once = |names: &[String]| known::distinct(names.iter().map(String::as_str));
+        let unknown = self.known.look_up_names(&*store, once(rooms), once(users)).await?;
+        if unknown != Unknown::default() {
+            self.make(unknown).await?;
+        }
+        let room = |name: &String| self.known.room(name).ok_or_else(|| Refusal::not_found("room"));
+        let user = |name: &String| self.known.user(name).ok_or_else(|| Refusal::not_found("user"));
+        Ok((rooms.iter().map(room).collect::<Result<_, _>>()?, users.iter().map(user).collect::<Result<_, _>>()?))
     }
 
     /// Takes all batches in; `report` is called after each.

@@ -43,7 +43,7 @@ fn ids<T>(found: HashMap<String, (u64, Seq)>, of: impl Fn(u64) -> T) -> HashMap<
 }
 
 /// Names in order of their first appearance.
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut seen = HashSet::new();
     names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
 }
@@ -117,10 +117,20 @@ impl Known {
     ) -> Result<Unknown, Refusal> {
         let of_titles = titles.iter().map(|title| title.room.as_str());
         let rooms = distinct(lines.iter().map(|line| line.room.as_str()).chain(of_titles));
-        let users = distinct(lines.iter().flat_map(|line| {
-            let reacted = line.reactions.iter().filter_map(|reaction| reaction.user.as_deref());
-            std::iter::once(line.user.as_str()).chain(reacted)
-        }));
+        let users = distinct(lines.iter().flat_map(Line::people));
+        self.look_up_names(store, rooms, users).await
+    }
+
+    /// The same for names alone, each given once.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn look_up_names(
+        &mut self,
+        store: &dyn Store,
+        rooms: Vec<String>,
+        users: Vec<String>,
+    ) -> Result<Unknown, Refusal> {
         if self.users.len() > REMEMBERED_MAX {
             self.users.clear();
         }
@@ -143,6 +153,12 @@ impl Known {
     #[must_use]
     pub fn room(&self, name: &str) -> Option<RoomId> {
         self.rooms.get(name).copied()
+    }
+
+    /// The user of that name, among those looked up last.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<UserId> {
+        self.users.get(name).copied()
     }
 
     /// All that a plan for `lines` needs to know; to be given back by [`Known::keep`].

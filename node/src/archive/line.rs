@@ -108,6 +108,14 @@ pub enum LineError {
     Long,
 }
 
+impl Line {
+    /// Names of its author and of who reacted to it; one may come twice.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        let reacted = self.reactions.iter().filter_map(|reaction| reaction.user.as_deref());
+        std::iter::once(self.user.as_str()).chain(reacted)
+    }
+}
+
 impl Entry {
     /// Reads a line, without its end.
     ///
@@ -160,7 +168,8 @@ fn filled(field: &'static str, value: &str) -> Result<(), LineError> {
     if value.is_empty() { Err(LineError::Empty(field)) } else { Ok(()) }
 }
 
-fn one_line(room: &str) -> Result<(), LineError> {
+/// Judges the name of a room.
+pub(crate) fn one_line(room: &str) -> Result<(), LineError> {
     if room.contains('\n') {
         return Err(LineError::RoomBreaks);
     }

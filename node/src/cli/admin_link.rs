@@ -4,7 +4,7 @@
 //! Whichever it is, a command speaks the `/v1/admin` interface, so it does the same on a running and on a
 //! stopped node, with the same checks and errors.
 
-use std::{io, path::Path, path::PathBuf};
+use std::{io, path::Path, path::PathBuf, time::Duration};
 
 use axum::{
     Router,
@@ -12,7 +12,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
     response::Response,
 };
-use hubbub_protocol::error::Refusal;
+use hubbub_protocol::error::{ErrorCode, Refusal};
 use hubbub_storage::ErrorChain;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -23,6 +23,8 @@ use super::failure::Failure;
 
 /// Largest answer read, in bytes: a page of 100 accounts has some 40 KB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long one call obeys a node that asks for pauses: longer than any limit needs to let one through.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A way to a node's operator interface.
 #[derive(Debug)]
@@ -142,12 +144,21 @@ impl AdminLink {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<T, Failure> {
-        let (status, bytes) = self.ask(method, path, body).await?;
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(failed);
+        let mut waited = Duration::ZERO;
+        loop {
+            let (status, bytes) = self.ask(method.clone(), path, body.clone()).await?;
+            if status.is_success() {
+                return serde_json::from_slice(&bytes).map_err(failed);
+            }
+            let Refused { error: refusal } = serde_json::from_slice(&bytes).map_err(failed)?;
+            match refusal.retry_after_ms.map(Duration::from_millis) {
+                Some(pause) if refusal.code == ErrorCode::RateLimited && waited + pause <= PATIENCE => {
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                }
+                _ => return Err(refusal.into()),
+            }
         }
-        let refused: Refused = serde_json::from_slice(&bytes).map_err(failed)?;
-        Err(refused.error.into())
     }
 
     /// Reads what is at `path`, query included.

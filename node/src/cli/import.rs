@@ -1,4 +1,5 @@
-//! `hubbub import jsonl FILE… --community NAME`: archives into a community.
+//! `hubbub import jsonl FILE… --community NAME`: archives into a community, replayed through clients or,
+//! with `--direct`, stored as they are.
 
 use std::path::{Path, PathBuf};
 
@@ -10,24 +11,44 @@ use clap::{Args, Subcommand};
 use futures_util::StreamExt;
 use hubbub_protocol::error::ErrorCode;
 use serde::Serialize;
-use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::{admin_link::AdminLink, bar::Bar, failure::Failure, output, reach::Reach};
 use crate::{
     archive::progress::{Progress, Report},
     config::NodeConfig,
+    replay::{
+        director::{Director, reader},
+        pace::Speed,
+        tally::Tally,
+    },
 };
 
+/// What to do about a replay into a stopped node.
+const STOPPED: &str = "start it with `hubbub serve` to replay through clients, or import with --direct";
 /// Bytes of a file sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Longest line of a report, in bytes; ours have some 200.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 
+/// What a replay keeps, for `--help`.
+const KEPT: &str = "\
+Without --direct the archive is replayed through WebSocket clients, as its people would have written it now; \
+the node must be running.
+A replay keeps who wrote what in which room, the order within each room, texts, answers within a room, threads with \
+their titles, and reactions of people with names.
+It does not keep what no client can set: times and ids (they are those of the replay), and the marks for edits, bots \
+and notices of the system. Texts longer than a client may send are sent in parts. Messages without text, reactions of \
+people without names and answers to other rooms are left out. All that is counted and told at the end.
+With --direct everything is kept, and an export gives the archive back to the byte.
+A message keeps its key however often it is replayed, and a replay after an import with --direct finds its messages \
+there. The other way round is not so: --direct into a replayed community stores the messages a second time.";
+
 /// Forms of archives.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
     /// Lines of JSON, plain or gzipped: a message a line, or a thread's title.
+    #[command(after_long_help = KEPT)]
     Jsonl(Jsonl),
 }
 
@@ -35,16 +56,22 @@ pub enum ImportCommand {
 #[derive(Debug, Args)]
 pub struct Jsonl {
     /// Archives, taken in one after another; `-` is standard input. Lines that are there already are
-    /// skipped, so an import that was broken off is repeated as it is.
+    /// skipped, so an import that was broken off is repeated as it is. Replayed, titles of threads are
+    /// given before the messages.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Name of the community; made when there is none, for the first owner of the installation.
     #[arg(long, value_name = "NAME")]
     pub community: String,
-    /// Store the messages as they are, with their own times. The only way in this version, so it may be
-    /// left out.
-    #[arg(long)]
+    /// Store the messages as they are, all at once, on a running or a stopped node.
+    #[arg(long, conflicts_with_all = ["speed", "clients"])]
     pub direct: bool,
+    /// How fast to replay: `max`, or times the recorded speed, such as `1x` or `10x`.
+    #[arg(long, value_name = "SPEED", default_value = "max")]
+    pub speed: Speed,
+    /// Connections at once, 1 to 256: so many authors are signed in at the same time.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub clients: u16,
     /// Which node.
     #[command(flatten)]
     pub reach: Reach,
@@ -62,6 +89,15 @@ struct Done<'a> {
     lines_per_s: u64,
 }
 
+/// What a replay did.
+#[derive(Debug, Serialize)]
+struct Replayed<'a> {
+    community: &'a str,
+    #[serde(flatten)]
+    tally: Tally,
+    lines_per_s: u64,
+}
+
 impl ImportCommand {
     /// Takes the archives in.
     ///
@@ -69,14 +105,52 @@ impl ImportCommand {
     /// The documented failures; one about a line names the file and the line.
     pub async fn run(self, data_dir: &Path, config: &NodeConfig) -> Result<(), Failure> {
         let Self::Jsonl(options) = self;
+        if !options.direct {
+            let (link, url) = options.reach.running(data_dir, STOPPED).await?;
+            return options.replay(link, &url).await;
+        }
         let link = options.reach.link(data_dir, config).await?;
-        let done = options.direct(&link.link).await;
+        let done = options.store(&link.link).await;
         link.end(done).await
     }
 }
 
 impl Jsonl {
-    async fn direct(&self, link: &AdminLink) -> Result<(), Failure> {
+    async fn replay(&self, link: AdminLink, url: &str) -> Result<(), Failure> {
+        let mut director =
+            Director::begin(link, url, &self.community, usize::from(self.clients), self.speed).await?;
+        let mut bar = Bar::begin(total_bytes(&self.files));
+        let (mut before, mut failed) = (0, None);
+        for file in &self.files {
+            let mut bytes = 0;
+            let played = director.play(file, |read, tally| {
+                bytes = read;
+                bar.show(&Progress { bytes: before + read, lines: tally.lines, ..Progress::default() });
+            });
+            let played = played.await.map_err(|failure| failure.about(&file.display().to_string()));
+            before += bytes;
+            if let Err(failure) = played {
+                failed = Some(failure);
+                break;
+            }
+        }
+        let ended = director.end().await;
+        let tally = failed.map_or(ended, Err)?;
+        let lines_per_s = bar.end(&Progress { bytes: before, lines: tally.lines, ..Progress::default() });
+        if self.json {
+            return output::json(&Replayed { community: &self.community, tally, lines_per_s });
+        }
+        output::line(&format!(
+            "{}: {} messages sent, {} had been before; {} threads begun, {} reactions made; {lines_per_s} lines/s",
+            self.community, tally.messages, tally.repeated, tally.threads, tally.reactions
+        ));
+        for left_out in tally.left_out().into_iter().chain(tally.first_refusal) {
+            output::line(&left_out);
+        }
+        Ok(())
+    }
+
+    async fn store(&self, link: &AdminLink) -> Result<(), Failure> {
         let query = serde_urlencoded::to_string([("community", &self.community)]).unwrap_or_default();
         let path = format!("/v1/admin/import?{query}");
         let mut bar = Bar::begin(total_bytes(&self.files));
@@ -108,13 +182,7 @@ fn total_bytes(files: &[PathBuf]) -> Option<u64> {
 }
 
 async fn body(file: &Path) -> Result<Body, Failure> {
-    let from: Box<dyn AsyncRead + Send + Unpin> = if file.as_os_str() == "-" {
-        Box::new(tokio::io::stdin())
-    } else {
-        let unread = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
-        Box::new(tokio::fs::File::open(file).await.map_err(unread)?)
-    };
-    Ok(Body::from_stream(ReaderStream::with_capacity(from, CHUNK_BYTES)))
+    Ok(Body::from_stream(ReaderStream::with_capacity(reader(file).await?, CHUNK_BYTES)))
 }
 
 /// Reads the reports of an import to the last.

@@ -2,13 +2,15 @@
 
 use std::{
     io::Read,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::{Linked, admin_link::AdminLink, failure::Failure};
-use crate::config::NodeConfig;
+use crate::{config::NodeConfig, datadir::admin_socket};
 
 /// Largest token file, in bytes; our tokens have about 400.
 const TOKEN_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -45,6 +47,22 @@ impl Reach {
         self.token.clone().ok_or_else(missing)
     }
 
+    /// A link to the operator interface of a node that runs, and where its clients reach it; `instead`
+    /// says what to do when none does.
+    ///
+    /// # Errors
+    /// [`Failure::NotRunning`] when none runs over the data directory, and those of the link.
+    pub async fn running(&self, data_dir: &Path, instead: &str) -> Result<(AdminLink, String), Failure> {
+        if let Some(url) = self.url.clone() {
+            let link = AdminLink::Remote { url: url.clone(), token: self.token()?, client: Box::default() };
+            return Ok((link, url));
+        }
+        let none = || Failure::NotRunning(format!("no node runs over {}: {instead}", data_dir.display()));
+        let link = AdminLink::to_running(&admin_socket(data_dir)).await?.ok_or_else(none)?;
+        let settings: Listening = link.get("/v1/admin/settings").await?;
+        Ok((link, url_of(&settings.listen)))
+    }
+
     /// A link to the node's operator interface.
     ///
     /// # Errors
@@ -55,5 +73,30 @@ impl Reach {
         };
         let link = AdminLink::Remote { url, token: self.token()?, client: Box::default() };
         Ok(Linked { link, here: None })
+    }
+}
+
+/// What of a node's settings tells where it is.
+#[derive(Debug, Deserialize)]
+struct Listening {
+    listen: String,
+}
+
+/// Where a client on this machine reaches a node that listens on `address`.
+fn url_of(address: &str) -> String {
+    let port = address.parse().ok().filter(|known: &SocketAddr| known.ip().is_unspecified()).map(|known| known.port());
+    port.map_or_else(|| format!("http://{address}"), |port| format!("http://localhost:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_on_every_address_is_reached_on_this_machine() {
+        assert_eq!(url_of("127.0.0.1:8080"), "http://127.0.0.1:8080");
+        assert_eq!(url_of("0.0.0.0:8080"), "http://localhost:8080");
+        assert_eq!(url_of("[::]:80"), "http://localhost:80");
+        assert_eq!(url_of("[::1]:80"), "http://[::1]:80");
     }
 }

@@ -6,19 +6,24 @@
 use std::path::PathBuf;
 
 use axum::{
+    Json,
     body::{Body, Bytes},
     extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
-use hubbub_protocol::error::Refusal;
-use serde::Deserialize;
+use hubbub_protocol::{
+    error::Refusal,
+    ids::{CommunityId, RoomId, UserId},
+};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    body::ApiJson,
     error::{ApiResult, ErrorBody},
     query::ApiQuery,
     signed_in::Operator,
@@ -28,6 +33,7 @@ use crate::{
         community,
         export::{self, Exporter},
         importer::Importer,
+        line::one_line,
         progress::Report,
         source::{BATCH_LINES, Chunks, batches},
     },
@@ -36,10 +42,12 @@ use crate::{
 
 /// Reports that may wait for a slow reader; the import waits with them.
 const REPORTS_AHEAD: usize = 16;
+/// Names looked up at once, of each kind: two thousand of 30 bytes are 60 KB, a quarter of a body.
+pub const NAMES_MAX: usize = 1_000;
 const LINES: &str = "application/x-ndjson";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(import)).routes(routes!(export))
+    OpenApiRouter::new().routes(routes!(import)).routes(routes!(names)).routes(routes!(export))
 }
 
 /// Which community.
@@ -48,6 +56,29 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub struct ImportQuery {
     /// Its name; made when there is none.
     pub community: String,
+}
+
+/// `POST /v1/admin/import/names`: names that an archive uses.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveNames {
+    /// Names of rooms, at most 1,000.
+    #[serde(default)]
+    pub rooms: Vec<String>,
+    /// Names of people, at most 1,000.
+    #[serde(default)]
+    pub users: Vec<String>,
+}
+
+/// What those names stand for.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ArchiveIds {
+    /// The community.
+    pub community: CommunityId,
+    /// Rooms, in the order of their names.
+    pub rooms: Vec<RoomId>,
+    /// Accounts, in the order of their names.
+    pub users: Vec<UserId>,
 }
 
 /// What to export.
@@ -112,6 +143,35 @@ async fn import(
         let _ = reports.send(Ok(line(&last))).await;
     });
     Ok(stream(answer))
+}
+
+/// Finds the rooms and accounts that an archive's names stand for, and makes those that are missing, as
+/// an import does: for programs that bring an archive's messages in as clients.
+#[utoipa::path(
+    post, path = "/v1/admin/import/names", tag = "admin", params(ImportQuery), request_body = ArchiveNames,
+    responses(
+        (status = 200, description = "What the names stand for", body = ArchiveIds),
+        (status = 400, description = "`bad_request`", body = ErrorBody),
+        (status = 403, description = "`forbidden`", body = ErrorBody),
+    )
+)]
+async fn names(
+    State(app): State<App>,
+    _: Operator,
+    ApiQuery(query): ApiQuery<ImportQuery>,
+    ApiJson(names): ApiJson<ArchiveNames>,
+) -> ApiResult<Json<ArchiveIds>> {
+    for (field, names) in [("rooms", &names.rooms), ("users", &names.users)] {
+        if names.len() > NAMES_MAX {
+            return Err(Refusal::field(field, "too many names at once: ask for them in parts").into());
+        }
+    }
+    if let Some(wrong) = names.rooms.iter().find_map(|room| one_line(room).err()) {
+        return Err(Refusal::field("rooms", wrong.to_string()).into());
+    }
+    let mut importer = Importer::begin(app.hub.clone(), &query.community).await?;
+    let (rooms, users) = importer.names(&names.rooms, &names.users).await?;
+    Ok(Json(ArchiveIds { community: importer.community(), rooms, users }))
 }
 
 /// Writes a community out as an archive.

@@ -18,6 +18,8 @@ impl Intents {
     pub const PRESENCE: Self = Self(16);
     /// Unread counts.
     pub const UNREAD: Self = Self(32);
+    /// None: only answers, and what the account itself is told.
+    pub const NONE: Self = Self(0);
     /// All, the default.
     pub const ALL: Self = Self(63);
 
