@@ -1,8 +1,19 @@
 //! What one client was handed, kept so that loss, doubling and disorder can be proved or ruled out.
+//!
+//! A room's own log, read page by page, is noted in a ledger as well; [`Ledger::verdict`] holds a client's
+//! ledger against that. [`Witness`] is a client that keeps one.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::AddAssign,
+};
 
 use hubbub_protocol::ids::{RoomId, Seq};
+
+mod witness;
+
+pub use witness::Witness;
 
 /// One room's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +35,52 @@ pub struct Faults {
     pub doubled: u64,
     /// Events handed on after a later one.
     pub out_of_order: u64,
+}
+
+/// What a client was handed, held against the rooms' logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// Rooms that were looked at.
+    pub rooms: u64,
+    /// Events that were handed on, faults not counted.
+    pub events: u64,
+    /// What went wrong between the first and the last event.
+    pub faults: Faults,
+    /// Events missing at the end of a room.
+    pub missing: u64,
+    /// Rooms whose events were not those of the log.
+    pub unlike: u64,
+}
+
+impl Verdict {
+    /// Whether each event of each room came once, in order and as it is in the log.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.faults == Faults::default() && self.missing == 0 && self.unlike == 0
+    }
+}
+
+impl AddAssign for Verdict {
+    fn add_assign(&mut self, other: Self) {
+        self.rooms += other.rooms;
+        self.events += other.events;
+        self.faults.lost += other.faults.lost;
+        self.faults.doubled += other.faults.doubled;
+        self.faults.out_of_order += other.faults.out_of_order;
+        self.missing += other.missing;
+        self.unlike += other.unlike;
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rooms, events, faults: Faults { lost, doubled, out_of_order }, missing, unlike } = self;
+        write!(
+            f,
+            "{events} events of {rooms} rooms: {lost} lost, {doubled} doubled, {out_of_order} out of order, \
+             {missing} missing at the end, {unlike} rooms unlike their log"
+        )
+    }
 }
 
 /// One client's ledger.
@@ -61,6 +118,25 @@ impl Ledger {
         self.faults
     }
 
+    /// Holds this ledger of a client against `log`, which has all its rooms from the seq it began them at.
+    #[must_use]
+    pub fn verdict(&self, log: &Self) -> Verdict {
+        let mut verdict = Verdict { faults: self.faults, ..Verdict::default() };
+        for (room, line) in &self.lines {
+            let whole = log.line(*room);
+            verdict.rooms += 1;
+            verdict.events += line.last.0.saturating_sub(line.from.0);
+            verdict.missing += whole.last.0.saturating_sub(line.last.0);
+            verdict.unlike += u64::from(line.last >= whole.last && *line != whole);
+        }
+        verdict
+    }
+
+    /// The rooms, with their lines.
+    pub fn lines(&self) -> impl Iterator<Item = (RoomId, Line)> {
+        self.lines.iter().map(|(room, line)| (*room, *line))
+    }
+
     /// One room's line.
     #[must_use]
     pub fn line(&self, room: RoomId) -> Line {
@@ -90,5 +166,41 @@ mod tests {
             other.note(room, Seq(seq), if seq == 7 { b"else" } else { b"same" });
         }
         assert_ne!(one.line(room).hash, other.line(room).hash);
+    }
+
+    fn of(events: &[(u64, &[u8])]) -> Ledger {
+        let (mut ledger, room) = (Ledger::default(), RoomId::from_raw(1));
+        ledger.begin(room, Seq(0));
+        events.iter().for_each(|(seq, push)| ledger.note(room, Seq(*seq), push));
+        ledger
+    }
+
+    #[test]
+    fn a_ledger_that_is_not_the_log_is_found_out() {
+        let log = of(&[(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")]);
+        let clean = of(&[(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")]).verdict(&log);
+        assert!(clean.is_clean(), "{clean}");
+        assert_eq!((clean.rooms, clean.events), (1, 4));
+        let faulty: [(&str, &[(u64, &[u8])]); 7] = [
+            ("lost", &[(1, b"a"), (2, b"b"), (4, b"d")]),
+            ("lost at the beginning", &[(2, b"b"), (3, b"c"), (4, b"d")]),
+            ("missing at the end", &[(1, b"a"), (2, b"b"), (3, b"c")]),
+            ("nothing came", &[]),
+            ("doubled", &[(1, b"a"), (2, b"b"), (2, b"b"), (3, b"c"), (4, b"d")]),
+            ("out of order", &[(1, b"a"), (3, b"c"), (2, b"b"), (4, b"d")]),
+            ("another event", &[(1, b"a"), (2, b"x"), (3, b"c"), (4, b"d")]),
+        ];
+        for (fault, events) in faulty {
+            let verdict = of(events).verdict(&log);
+            assert!(!verdict.is_clean(), "{fault}: {verdict}");
+        }
+        let beyond = of(&[(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d"), (5, b"e")]).verdict(&log);
+        assert_eq!((beyond.unlike, beyond.missing), (1, 0), "more than the log has");
+        let (mut all, other) = (clean, RoomId::from_raw(2));
+        let mut elsewhere = Ledger::default();
+        elsewhere.note(other, Seq(1), b"a");
+        assert!(!elsewhere.verdict(&log).is_clean(), "a room that has no such log");
+        all += of(&[]).verdict(&log);
+        assert_eq!((all.missing, all.events), (4, 4));
     }
 }

@@ -3,6 +3,8 @@
 //! A [`Node`] is the real program on a free loopback port with a data directory of its own; it is
 //! stopped by its process id, whatever the test does. Nothing here knows the insides of the product.
 
+pub mod archive;
+pub mod cut;
 pub mod raw;
 
 use std::{

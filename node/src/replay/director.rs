@@ -40,6 +40,8 @@ use crate::{
 const BATCH_LINES: usize = 500;
 /// Lines that wait for one lane: 256 lanes of 64 lines of 1 KB are 16 MB.
 const LANE_LINES: usize = 64;
+/// Messages of one lane whose reactions are being made.
+const REACTING_MAX: usize = 16;
 /// Bytes of a file read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How often progress is shown while a paced replay waits.
@@ -64,15 +66,36 @@ struct Job {
     told: Option<oneshot::Sender<bool>>,
 }
 
+/// Plays lines in order; the reactions to one are made while the next are sent, since no archive says
+/// when they were.
 async fn lane(stage: Arc<Stage>, mut jobs: mpsc::Receiver<Job>) -> Result<(), Failure> {
+    let mut reacting = JoinSet::new();
     while let Some(Job { part, told }) = jobs.recv().await {
-        let fresh = stage.play(&part).await?;
+        let played = stage.play(&part).await?;
         if let Some(told) = told {
             // Who asked has given up only when the replay ends.
-            let _ = told.send(fresh);
+            let _ = told.send(played.fresh);
         }
+        let Some((room, seq)) = played.place.filter(|_| !part.line.reactions.is_empty()) else { continue };
+        if reacting.len() >= REACTING_MAX {
+            one(&mut reacting).await?;
+        }
+        let stage = Arc::clone(&stage);
+        reacting.spawn(async move { stage.react(&part, room, seq).await });
+    }
+    while !reacting.is_empty() {
+        one(&mut reacting).await?;
     }
     Ok(())
+}
+
+/// Waits for one of several tasks of ours.
+async fn one(tasks: &mut JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
+    match tasks.join_next().await {
+        Some(Ok(ended)) => ended,
+        Some(Err(_)) => Err(Failure::Failed("a part of the replay broke".to_owned())),
+        None => Ok(()),
+    }
 }
 
 impl Director {
@@ -190,8 +213,8 @@ impl Director {
     pub async fn end(mut self) -> Result<Tally, Failure> {
         self.lanes.clear();
         let mut done = Ok(());
-        while let Some(ended) = self.playing.join_next().await {
-            let ended = ended.map_err(|_| Failure::Failed("a lane of the replay broke".to_owned())).flatten();
+        while !self.playing.is_empty() {
+            let ended = one(&mut self.playing).await;
             done = done.and(ended);
         }
         self.cast.end().await;

@@ -1,4 +1,4 @@
-//! One line, played: sent as its author, its thread begun, its reactions made.
+//! One line, played: sent as its author, its thread begun; and then its reactions made.
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
@@ -54,6 +54,15 @@ pub struct Part {
     pub reacted: Vec<Option<UserId>>,
 }
 
+/// What playing a line came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Played {
+    /// Whether it had not been played before.
+    pub fresh: bool,
+    /// Where its message is; none for a line that was left out.
+    pub place: Option<(RoomId, Seq)>,
+}
+
 /// How a request ended.
 enum Answer<T> {
     Done(T),
@@ -90,22 +99,23 @@ impl Stage {
         insert(&mut self.titles.lock(), ext, title)
     }
 
-    /// Plays a line; tells whether it was played for the first time.
+    /// Plays a line, save its reactions.
     ///
     /// # Errors
     /// What ends the replay: the node is gone, or does not take its authors any more.
-    pub async fn play(&self, part: &Part) -> Result<bool, Failure> {
+    pub async fn play(&self, part: &Part) -> Result<Played, Failure> {
         let Part { line, room, by, .. } = part;
         let ext = line.thread.as_deref().map(|thread| thread_name(&line.room, thread));
         let thread = ext.as_ref().and_then(|ext| self.threads.lock().get(ext).copied());
         let room = thread.unwrap_or(*room);
         self.tally.lock().lines += 1;
-        let Some(sent) = self.send(line, room, *by).await? else { return Ok(true) };
+        let Some(sent) = self.send(line, room, *by).await? else {
+            return Ok(Played { fresh: true, place: None });
+        };
         if let Some(ext) = ext.filter(|_| thread.is_none()) {
             self.begin_thread(line, ext, room, sent.seq, *by).await?;
         }
-        self.react(part, room, sent.seq).await?;
-        Ok(!sent.repeat)
+        Ok(Played { fresh: !sent.repeat, place: Some((room, sent.seq)) })
     }
 
     /// Sends a line's text; none when nothing was sent.
@@ -180,7 +190,11 @@ impl Stage {
         }
     }
 
-    async fn react(&self, part: &Part, room: RoomId, seq: Seq) -> Result<(), Failure> {
+    /// Makes a line's reactions, in order.
+    ///
+    /// # Errors
+    /// As [`Stage::play`].
+    pub async fn react(&self, part: &Part, room: RoomId, seq: Seq) -> Result<(), Failure> {
         for (reaction, by) in part.line.reactions.iter().zip(&part.reacted) {
             let emoji = script::emoji(&reaction.emoji);
             let (Some(by), Some(emoji)) = (*by, emoji) else {
