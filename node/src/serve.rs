@@ -112,8 +112,17 @@ impl Node {
             store: config.store.url.clone(),
         };
         let limits = Limits::new(config.edge.rate_limits);
-        let app =
-            Arc::new(AppState { store: shared, clock, ids, placement, auth, limits, settings, hub: hub.clone() });
+        let app = Arc::new(AppState {
+            store: shared,
+            clock,
+            ids,
+            placement,
+            auth,
+            limits,
+            settings,
+            importing: Arc::default(),
+            hub: hub.clone(),
+        });
         Ok(Self { app, hub, store, data })
     }
 

@@ -10,6 +10,7 @@ use hubbub_protocol::{
 };
 use hubbub_storage::Store;
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::{
     auth::{Auth, Registration},
@@ -52,6 +53,9 @@ pub struct AppState {
     pub limits: Limits,
     /// How the node runs.
     pub settings: Settings,
+    /// Held by an import, so that one follows the other: two at once would each make what neither has
+    /// found, and one whose asker has gone is still at work when the next one begins.
+    pub importing: Arc<Mutex<()>>,
     /// The actors.
     pub hub: Hub,
 }

@@ -202,6 +202,7 @@ impl World {
             hub: hub.await.expect("actors start over a store in memory"),
             limits: Limits::new(rate_limits),
             settings,
+            importing: Arc::default(),
         });
         Self { router: http::public(&app), app, store, clock, signed_out }
     }

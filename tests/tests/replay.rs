@@ -35,17 +35,17 @@ const CUT_EVERY: Duration = Duration::from_millis(700);
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 const COMMUNITY: &str = "Replayed";
 
-/// Six hundred lines of two communities: one with reactions, one with threads.
+/// Four hundred lines of two communities: one with reactions, one with threads.
 fn corpus() -> Vec<Value> {
     let from = |prefix: &'static str| {
-        archive::real("small.jsonl.gz", 300, move |line| {
+        archive::real("small.jsonl.gz", 200, move |line| {
             line["id"].as_str().is_some_and(|id| id.starts_with(prefix))
         })
     };
     let real = from("htx:").and_then(|first| Some([first, from("dd:")?].concat()));
     real.unwrap_or_else(|| {
         println!("no real archives: set HUBBUB_CORPORA; a made-up one is replayed in their place");
-        archive::made_up(600)
+        archive::made_up(400)
     })
 }
 
@@ -84,7 +84,7 @@ async fn replay(node: &Node, file: &Path) -> Output {
     let import = Command::new(program())
         .args(["import", "jsonl"])
         .arg(file)
-        .args(["--community", COMMUNITY, "--clients", "8", "--json", "--data-dir"])
+        .args(["--community", COMMUNITY, "--clients", "16", "--json", "--data-dir"])
         .arg(node.folder())
         .stderr(Stdio::piped())
         .output();

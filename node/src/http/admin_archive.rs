@@ -3,7 +3,7 @@
 //! An import is answered at once with a stream of reports, one JSON object a line, the last of which
 //! says how it ended: the status of the answer only says that it began.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Json,
@@ -102,7 +102,7 @@ fn stream(chunks: mpsc::Receiver<Result<Bytes, std::io::Error>>) -> Response {
     ([(header::CONTENT_TYPE, LINES)], Body::from_stream(ReceiverStream::new(chunks))).into_response()
 }
 
-/// Takes an archive in.
+/// Takes an archive in, once the imports before have ended.
 #[utoipa::path(
     post, path = "/v1/admin/import", tag = "admin", params(ImportQuery),
     request_body(content = String, content_type = "application/x-ndjson", description = "An archive, plain or gzip"),
@@ -118,6 +118,7 @@ async fn import(
     ApiQuery(query): ApiQuery<ImportQuery>,
     body: Body,
 ) -> ApiResult<Response> {
+    let turn = Arc::clone(&app.importing).lock_owned().await;
     let importer = Importer::begin(app.hub.clone(), &query.community).await?;
     let (chunks, archive) = Chunks::channel();
     tokio::spawn(async move {
@@ -140,6 +141,7 @@ async fn import(
             Ok(progress) => Report::Done(progress),
             Err(refusal) => Report::Error(refusal),
         };
+        drop(turn);
         let _ = reports.send(Ok(line(&last))).await;
     });
     Ok(stream(answer))
@@ -169,6 +171,7 @@ async fn names(
     if let Some(wrong) = names.rooms.iter().find_map(|room| one_line(room).err()) {
         return Err(Refusal::field("rooms", wrong.to_string()).into());
     }
+    let _turn = app.importing.lock().await;
     let mut importer = Importer::begin(app.hub.clone(), &query.community).await?;
     let (rooms, users) = importer.names(&names.rooms, &names.users).await?;
     Ok(Json(ArchiveIds { community: importer.community(), rooms, users }))
