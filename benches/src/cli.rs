@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -57,6 +58,46 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Replay an archive through clients while others look on, and judge what each was shown
+    Replay {
+        /// JSON lines, plain or .gz
+        #[arg(long)]
+        file: PathBuf,
+        /// Clients that look on, each following every room and thread
+        #[arg(long, default_value_t = 200)]
+        clients: usize,
+        /// Connections through which it is replayed
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print a JSON line instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Import, export, import and export archives, and compare bytes and logs
+    Roundtrip {
+        /// An archive, plain or .gz; several that belong to one community are joined by commas
+        #[arg(required = true, value_name = "FILE[,FILE...]")]
+        archives: Vec<Together>,
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print JSON lines instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Archives of one community.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Together(pub(crate) Vec<PathBuf>);
+
+impl FromStr for Together {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.split(',').map(PathBuf::from).collect()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,18 +3,17 @@
 //! The import is the product's own command on an empty data directory. Memory is sampled from outside all the while;
 //! it is flat when the samples at a quarter, half and three quarters of the run are no lower than those at its end.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::archives;
 use crate::load::per;
 use crate::procfs;
 
@@ -62,7 +61,7 @@ pub(crate) fn import(binary: &Path, file: &Path) -> Result<ImportReport> {
     let watched = watch(&mut command)?;
     let at = |percent: u32| rss_at(&watched.rss, watched.wall * percent / 100);
     Ok(ImportReport {
-        file: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        file: archives::name(file),
         rows,
         wall_s: watched.wall.as_secs_f64(),
         rows_per_s: rows as f64 / watched.wall.as_secs_f64(),
@@ -78,13 +77,8 @@ pub(crate) fn import(binary: &Path, file: &Path) -> Result<ImportReport> {
 
 /// Rows of a JSON-lines file, plain or gzip by its name.
 fn count_rows(file: &Path) -> Result<u64> {
-    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-    let content: Box<dyn Read> = match file.extension() {
-        Some(extension) if extension == "gz" => Box::new(MultiGzDecoder::new(opened)),
-        _ => Box::new(opened),
-    };
     let mut rows = 0;
-    for line in BufReader::new(content).split(b'\n') {
+    for line in BufReader::new(archives::open(file)?).split(b'\n') {
         rows += u64::from(!line?.is_empty());
     }
     Ok(rows)
@@ -152,6 +146,7 @@ fn bytes_under(directory: &Path) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use flate2::Compression;

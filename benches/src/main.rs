@@ -3,6 +3,8 @@
 //! `docs/benchmarks.md` tells the method and the figures. Every measured server is a process of its own; this program
 //! only makes the load and keeps the books, on one thread.
 
+mod archives;
+mod audience;
 mod cli;
 mod compare;
 mod crowd;
@@ -17,13 +19,16 @@ mod parallel;
 mod peer;
 mod procfs;
 mod recorder;
+mod replay;
 mod report;
+mod roundtrip;
 mod scan;
 mod schedule;
 mod scratch;
 mod server;
 mod ws;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +37,7 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use self::cli::{Cli, Command, CompareArgs, FloorMode, GatherArgs, PeerName};
+use self::cli::{Cli, Command, CompareArgs, FloorMode, GatherArgs, PeerName, Together};
 use self::compare::{Peers, summarise};
 use self::gather::{Gathering, gather};
 use self::peer::Peer;
@@ -62,11 +67,42 @@ fn main() -> Result<()> {
             }
             report::import(&report)
         }
+        Command::Replay { file, clients, connections, node, json } => {
+            let binary = node.binary()?;
+            let many = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let report = many.block_on(replay::replay(&binary, &file, clients, connections))?;
+            if json {
+                report::json("replay", &report)?;
+            } else {
+                report::replay(&report)?;
+            }
+            ensure!(report.clean, "a client was not shown every event once and in order");
+            Ok(())
+        }
+        Command::Roundtrip { archives, node, json } => run_roundtrips(&archives, &node.binary()?, json),
     }
 }
 
 fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+fn run_roundtrips(archives: &[Together], binary: &Path, json: bool) -> Result<()> {
+    if !json {
+        report::roundtrip_head()?;
+    }
+    let mut clean = true;
+    for Together(files) in archives {
+        let report = runtime()?.block_on(roundtrip::roundtrip(binary, files))?;
+        clean &= report.is_clean();
+        if json {
+            report::json("roundtrip", &report)?;
+        } else {
+            report::roundtrip_row(&report)?;
+        }
+    }
+    ensure!(clean, "something changed on the way");
+    Ok(())
 }
 
 async fn run_compare(args: CompareArgs) -> Result<()> {

@@ -9,6 +9,8 @@ use crate::compare::Summary;
 use crate::gather::GatherReport;
 use crate::import::ImportReport;
 use crate::load::RunReport;
+use crate::replay::ReplayReport;
+use crate::roundtrip::RoundtripReport;
 
 /// Says `line` on standard error, where it disturbs no table.
 pub(crate) fn note(line: &str) {
@@ -170,6 +172,57 @@ pub(crate) fn import(report: &ImportReport) -> Result<()> {
         mib(report.stored_bytes as f64 / 1_024.0),
     ];
     say(&(head(&names) + &row(&cells)))
+}
+
+pub(crate) fn replay(report: &ReplayReport) -> Result<()> {
+    let names = [
+        "file",
+        "rows",
+        "clients",
+        "rooms and threads",
+        "replayed in s",
+        "messages/s",
+        "deliveries",
+        "deliveries/s",
+        "node us/delivery",
+        "lost / doubled / unordered / missing / unlike",
+        "verdict",
+    ];
+    let faults = [report.lost, report.doubled, report.out_of_order, report.missing, report.unlike];
+    let cells = [
+        report.file.clone(),
+        report.rows.to_string(),
+        report.clients.to_string(),
+        report.rooms.to_string(),
+        format!("{:.1}", report.replay_s),
+        format!("{:.0}", report.messages_per_s),
+        report.deliveries.to_string(),
+        format!("{:.0}", report.deliveries_per_s),
+        format!("{:.1}", report.node_us_per_delivery),
+        faults.map(|count| count.to_string()).join(" / "),
+        if report.clean { "clean" } else { "NOT clean" }.to_owned(),
+    ];
+    say(&(head(&names) + &row(&cells)))?;
+    note(&format!("the replay said {}", report.said));
+    Ok(())
+}
+
+pub(crate) fn roundtrip_head() -> Result<()> {
+    say(&head(&["archives", "rows", "rooms", "threads", "events", "export = archive", "exports equal", "logs unlike"]))
+}
+
+pub(crate) fn roundtrip_row(report: &RoundtripReport) -> Result<()> {
+    let yes = |is: bool| if is { "yes" } else { "NO" }.to_owned();
+    say(&row(&[
+        report.files.clone(),
+        report.rows.to_string(),
+        report.rooms.to_string(),
+        report.threads.to_string(),
+        report.events.to_string(),
+        yes(report.export_is_archive),
+        yes(report.exports_equal),
+        report.rooms_unlike.to_string(),
+    ]))
 }
 
 fn mib(kib: f64) -> String {
