@@ -10,10 +10,10 @@ use std::{
 use hubbub_tests::{Node, archive, free_port, program};
 use tempfile::TempDir;
 
-/// Lines of the archive: some ten batches.
-const LINES: usize = 20_000;
+/// Lines of the archive: five batches.
+const LINES: usize = 10_000;
 /// Kills in the middle that a test must have seen.
-const KILLS: usize = 3;
+const KILLS: usize = 2;
 /// Tries to hit the middle; a fast machine needs more of them.
 const TRIES_MAX: u32 = 60;
 /// The first try is killed after this long, each later one this much later.
