@@ -189,4 +189,11 @@ mod tests {
         let refusal = parse("fan9").expect_err("no such case").to_string();
         assert!(refusal.contains("fan5k, fan20k, small, hot"), "{refusal}");
     }
+
+    #[test]
+    fn archives_of_one_community_are_named_together() {
+        let parsed = Cli::try_parse_from(["hubbub-benches", "roundtrip", "a.gz", "b.gz,c.gz"]).expect("two");
+        let Command::Roundtrip { archives, .. } = parsed.command else { panic!("another command was understood") };
+        assert_eq!(archives, [Together(vec!["a.gz".into()]), Together(vec!["b.gz".into(), "c.gz".into()])]);
+    }
 }

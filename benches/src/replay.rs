@@ -110,3 +110,16 @@ fn rooms_of(file: &Path) -> Result<(Vec<String>, u64)> {
     }
     Ok((rooms.into_iter().collect(), rows))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rooms_of_an_archive_are_those_its_lines_name() {
+        let folder = TempDir::new().expect("a folder");
+        let file = folder.path().join("a.jsonl");
+        std::fs::write(&file, "{\"room\":\"b\"}\n{\"room\":\"a\"}\n{\"room\":\"b\"}\n").expect("written");
+        assert_eq!(rooms_of(&file).expect("readable"), (vec!["a".to_owned(), "b".to_owned()], 3));
+    }
+}

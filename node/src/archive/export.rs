@@ -1,5 +1,5 @@
-//! Writes a community as an archive: every message of its rooms and threads, by time and id, then the
-//! titles that threads were given.
+//! Writes a community as an archive: every message of its rooms and threads, by time and id; before them
+//! the titles with which threads began, after them the titles that threads were given later.
 //!
 //! Logs are read room by room and sorted on the way out ([`super::sort`]), so memory stays the same
 //! however large the community is, and however its rooms were imported.
@@ -236,35 +236,52 @@ impl Exporter {
     }
 
     /// The titles that were given, by thread: those an archive gave, and those chosen here.
-    async fn titles(&self) -> Result<Vec<Title>, Refusal> {
+    async fn titles(&self) -> Result<Titles, Refusal> {
         let threads = self.rooms.values().filter(|room| room.parent.is_some());
         let raw: Vec<u64> = threads.clone().map(|room| room.id.raw()).collect();
         let given = read(self.store.imported_names(self.community, ImportKind::Title, &raw).await)?;
-        let mut titles = Vec::new();
+        let mut titles = Titles::default();
         for room in threads {
             let Some(parent) = room.parent else { continue };
-            let chosen = given.contains_key(&room.id.raw()) || {
-                let first = read(self.store.message(parent.room, parent.seq).await)?;
-                first.is_none_or(|first| !first.deleted && names::title_of(&first.text) != room.name)
-            };
+            let first = read(self.store.message(parent.room, parent.seq).await)?;
+            let chosen = given.contains_key(&room.id.raw())
+                || first.as_ref().is_none_or(|first| !first.deleted && names::title_of(&first.text) != room.name);
             let Some(home) = self.rooms.get(&parent.room).filter(|_| chosen) else { continue };
-            titles.push(Title { thread: self.thread(room.id), room: home.name.clone(), title: room.name.clone() });
+            let begun_as = first.and_then(|first| first.thread).map(|(_, title)| title);
+            let place = match begun_as {
+                Some(begun_as) if begun_as != room.name => &mut titles.after,
+                _ => &mut titles.before,
+            };
+            place.push(Title { thread: self.thread(room.id), room: home.name.clone(), title: room.name.clone() });
         }
-        titles.sort_by(|one, other| (&one.thread, &one.room).cmp(&(&other.thread, &other.room)));
+        for place in [&mut titles.before, &mut titles.after] {
+            place.sort_by(|one, other| (&one.thread, &one.room).cmp(&(&other.thread, &other.room)));
+        }
         Ok(titles)
     }
 }
 
-/// Writes all lines in order, then the titles; ends early when nobody reads them.
-fn write(sorter: Sorter, titles: &[Title], out: &mpsc::Sender<Bytes>) -> std::io::Result<()> {
+/// Titles, by whether their threads began with them or were renamed to them: so an import makes the same
+/// logs again.
+#[derive(Debug, Default)]
+struct Titles {
+    before: Vec<Title>,
+    after: Vec<Title>,
+}
+
+/// Writes all lines in order between the titles; ends early when nobody reads them.
+fn write(sorter: Sorter, titles: &Titles, out: &mpsc::Sender<Bytes>) -> std::io::Result<()> {
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+    for title in &titles.before {
+        Entry::Title(title.clone()).write(&mut chunk);
+    }
     for line in sorter.sorted()? {
         chunk.extend_from_slice(&line?);
         if chunk.len() >= CHUNK_BYTES && out.blocking_send(std::mem::take(&mut chunk).into()).is_err() {
             return Ok(());
         }
     }
-    for title in titles {
+    for title in &titles.after {
         Entry::Title(title.clone()).write(&mut chunk);
     }
     if !chunk.is_empty() {

@@ -241,13 +241,17 @@ async fn a_title_is_kept_whether_it_comes_before_or_after_its_thread() {
     let mut message = Vec::new();
     Entry::Message(Box::new(one)).write(&mut message);
     let titles = [title("t", "r", "Given"), title("unmet", "r", "Waits")].concat();
-    let whole = [message.clone(), titles.clone()].concat();
-    for parts in [[&titles, &message], [&message, &titles]] {
-        let world = World::new().await;
+    let later = [title("unmet", "r", "Waits"), message.clone(), title("t", "r", "Given")].concat();
+    let orders = [([&titles, &message], [titles.clone(), message.clone()].concat()), ([&message, &titles], later)];
+    for (parts, whole) in orders {
+        let (world, again) = (World::new().await, World::new().await);
         for part in parts {
             import(&world, part, 10).await.expect("an import");
         }
         assert_same(&export(&world).await, &whole, "the archive");
+        import(&again, &whole, 10).await.expect("an import");
+        assert_eq!(digests(&world).await, digests(&again).await, "the same logs again");
+        assert_same(&export(&again).await, &whole, "the second export");
         let community = community::find(&*world.store, COMMUNITY).await.expect("a store").expect("imported");
         let rooms = world.app.store.rooms_of(community.id, true).await.expect("a store");
         let thread = rooms.iter().find(|room| room.name == "Given").expect("the thread");

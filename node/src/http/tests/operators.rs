@@ -168,6 +168,31 @@ async fn an_operator_finds_nodes_shards_rooms_and_settings() {
     let settings = get("/v1/admin/settings").await.body;
     assert_eq!(settings["registration"], "open");
     assert_eq!(settings["access_ttl_s"], 900);
+    assert_eq!(settings["listen"], "192.0.2.1:8080");
+}
+
+#[tokio::test]
+async fn names_of_an_archive_stand_for_the_same_rooms_and_accounts_however_often_they_are_asked_for() {
+    let world = World::new().await;
+    let root = world.owner("root").await;
+    let ada = world.register("ada").await;
+    let path = "/v1/admin/import/names?community=Archive";
+    let names = json!({"rooms": ["general", "開発/#1", "general"], "users": ["Ada", "ア ダ", "Ada", ""]});
+    assert_eq!(world.ask("POST", path).by(&ada).json(&names).await.code(), "forbidden");
+    let first = world.ask("POST", path).by(&root).json(&names).await;
+    assert_eq!(first.status, StatusCode::OK, "{:?}", first.body);
+    let ids = |field: &str| first.body[field].as_array().expect("a list").clone();
+    assert_eq!((ids("rooms").len(), ids("users").len()), (3, 4));
+    assert_eq!(ids("rooms")[0], ids("rooms")[2]);
+    assert_ne!(ids("users")[0], ids("users")[1]);
+    let again = world.ask("POST", path).by(&root).json(&names).await;
+    assert_eq!(again.body, first.body);
+
+    let many = json!({"users": vec!["x"; 1_001]});
+    let refused = world.ask("POST", path).by(&root).json(&many).await;
+    assert_eq!((refused.code(), &refused.body["error"]["field"]), ("bad_request", &"users".into()));
+    let broken = world.ask("POST", path).by(&root).json(&json!({"rooms": ["a\nb"]})).await;
+    assert_eq!((broken.code(), &broken.body["error"]["field"]), ("bad_request", &"rooms".into()));
 }
 
 #[tokio::test]
