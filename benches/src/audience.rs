@@ -56,11 +56,11 @@ impl Owner {
         Ok(rooms)
     }
 
-    /// Lets `clients` clients follow all of `rooms`, and the threads that begin there.
-    pub(crate) async fn audience(&self, clients: usize, rooms: &[RoomId]) -> Result<Vec<Witness>> {
+    /// Lets `clients` clients each follow one in `every` of `rooms`, and the threads that begin there.
+    pub(crate) async fn audience(&self, clients: usize, every: usize, rooms: &[RoomId]) -> Result<Vec<Witness>> {
         in_parallel(clients, JOINING_AT_ONCE, |number| {
             let config = Config::new(self.rest.base(), &self.tokens[number % self.tokens.len()]);
-            let rooms = rooms.to_vec();
+            let rooms: Vec<RoomId> = rooms.iter().copied().skip(number % every).step_by(every).collect();
             async move {
                 let witness = Witness::follow(config, &rooms, true).await;
                 witness.with_context(|| format!("client {number} could not follow its rooms"))

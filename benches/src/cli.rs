@@ -63,9 +63,12 @@ pub(crate) enum Command {
         /// JSON lines, plain or .gz
         #[arg(long)]
         file: PathBuf,
-        /// Clients that look on, each following every room and thread
+        /// Clients that look on
         #[arg(long, default_value_t = 200)]
         clients: usize,
+        /// Each of them follows one room in so many, with its threads; together they follow all, evenly
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        one_room_in: u16,
         /// Connections through which it is replayed
         #[arg(long, default_value_t = 64)]
         connections: usize,

@@ -67,10 +67,11 @@ fn main() -> Result<()> {
             }
             report::import(&report)
         }
-        Command::Replay { file, clients, connections, node, json } => {
+        Command::Replay { file, clients, one_room_in, connections, node, json } => {
             let binary = node.binary()?;
             let many = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let report = many.block_on(replay::replay(&binary, &file, clients, connections))?;
+            let every = usize::from(one_room_in);
+            let report = many.block_on(replay::replay(&binary, &file, clients, every, connections))?;
             if json {
                 report::json("replay", &report)?;
             } else {

@@ -30,6 +30,8 @@ pub(crate) struct ReplayReport {
     pub(crate) file: String,
     pub(crate) rows: u64,
     pub(crate) clients: usize,
+    /// Rooms each of them follows, threads not counted.
+    pub(crate) rooms_each: usize,
     pub(crate) rooms: u64,
     pub(crate) replay_s: f64,
     pub(crate) messages_per_s: f64,
@@ -46,8 +48,14 @@ pub(crate) struct ReplayReport {
     pub(crate) said: Value,
 }
 
-/// Replays `file` before `clients` clients.
-pub(crate) async fn replay(binary: &Path, file: &Path, clients: usize, connections: usize) -> Result<ReplayReport> {
+/// Replays `file` over `connections` connections before `clients` clients, each in one room of `every`.
+pub(crate) async fn replay(
+    binary: &Path,
+    file: &Path,
+    clients: usize,
+    every: usize,
+    connections: usize,
+) -> Result<ReplayReport> {
     let (names, rows) = rooms_of(file)?;
     let data = TempDir::with_prefix("hubbub-bench-")?;
     let (port, admin) = (free_port()?, free_port()?);
@@ -59,7 +67,7 @@ pub(crate) async fn replay(binary: &Path, file: &Path, clients: usize, connectio
     let server = Server::start("hubbub", command).await?;
     let owner = Owner::register(&format!("http://127.0.0.1:{port}"), COMMUNITY).await?;
     let rooms = owner.make_rooms(&names).await?;
-    let audience = owner.audience(clients, &rooms).await?;
+    let audience = owner.audience(clients, every, &rooms).await?;
 
     let cpu = procfs::stat(server.pid())?.cpu;
     let begun = Instant::now();
@@ -75,6 +83,7 @@ pub(crate) async fn replay(binary: &Path, file: &Path, clients: usize, connectio
         file: archives::name(file),
         rows,
         clients,
+        rooms_each: rooms.len().div_ceil(every),
         rooms: log.lines().count() as u64,
         replay_s: replayed.as_secs_f64(),
         messages_per_s: messages as f64 / replayed.as_secs_f64(),
