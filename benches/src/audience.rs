@@ -49,7 +49,13 @@ impl Owner {
     /// Makes rooms of these names.
     pub(crate) async fn make_rooms(&self, names: &[String]) -> Result<Vec<RoomId>> {
         let mut rooms = Vec::with_capacity(names.len());
+        let there = self.rest.rooms(self.community).await?;
         for name in names {
+            // Every community begins with a room `general`.
+            if let Some(room) = there.iter().find(|room| room.name == *name) {
+                rooms.push(room.id);
+                continue;
+            }
             let made = self.rest.create_room(self.community, name, false).await;
             rooms.push(made.with_context(|| format!("making the room `{name}`"))?.id);
         }

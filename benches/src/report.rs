@@ -210,7 +210,16 @@ pub(crate) fn replay(report: &ReplayReport) -> Result<()> {
 }
 
 pub(crate) fn roundtrip_head() -> Result<()> {
-    say(&head(&["archives", "rows", "rooms", "threads", "events", "export = archive", "exports equal", "logs unlike"]))
+    say(&head(&[
+        "archives",
+        "rows",
+        "rooms",
+        "threads",
+        "events",
+        "export = archive",
+        "exports equal",
+        "logs unlike",
+    ]))
 }
 
 pub(crate) fn roundtrip_row(report: &RoundtripReport) -> Result<()> {

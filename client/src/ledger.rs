@@ -3,11 +3,7 @@
 //! A room's own log, read page by page, is noted in a ledger as well; [`Ledger::verdict`] holds a client's
 //! ledger against that. [`Witness`] is a client that keeps one.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    ops::AddAssign,
-};
+use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
 use hubbub_protocol::ids::{RoomId, Seq};
 

@@ -56,7 +56,8 @@ impl Archive {
 }
 
 fn exported(data: &Path) -> Output {
-    let export = Command::new(program()).args(["export", "jsonl", "--community", "Big", "--data-dir"]).arg(data).output();
+    let export =
+        Command::new(program()).args(["export", "jsonl", "--community", "Big", "--data-dir"]).arg(data).output();
     export.expect("the program starts")
 }
 

@@ -113,16 +113,27 @@ impl Importer {
     }
 
     async fn take_in(&mut self, batch: Batch) -> Result<(), Refusal> {
-        let store = self.hub.store().clone();
         self.progress.bytes = batch.bytes;
         self.progress.lines += batch.entries.len() as u64;
         let (mut lines, mut titles) = (Vec::new(), Vec::new());
         for (_, entry) in batch.entries {
             match entry {
-                Entry::Message(line) => lines.push(*line),
+                Entry::Message(line) => {
+                    // A title before a message is one its thread may begin with; one after it is not.
+                    if !titles.is_empty() {
+                        self.take_in_run(std::mem::take(&mut lines), std::mem::take(&mut titles)).await?;
+                    }
+                    lines.push(*line);
+                }
                 Entry::Title(title) => titles.push(title),
             }
         }
+        self.take_in_run(lines, titles).await
+    }
+
+    /// Takes in messages and the titles that come after them.
+    async fn take_in_run(&mut self, lines: Vec<Line>, titles: Vec<Title>) -> Result<(), Refusal> {
+        let store = self.hub.store().clone();
         let messages = self.known.messages(&*store, &lines).await?;
         let (lines, skipped) = plan::fresh(lines, &messages);
         self.progress.skipped += skipped;

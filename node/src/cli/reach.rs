@@ -84,7 +84,8 @@ struct Listening {
 
 /// Where a client on this machine reaches a node that listens on `address`.
 fn url_of(address: &str) -> String {
-    let port = address.parse().ok().filter(|known: &SocketAddr| known.ip().is_unspecified()).map(|known| known.port());
+    let port =
+        address.parse().ok().filter(|known: &SocketAddr| known.ip().is_unspecified()).map(|known| known.port());
     port.map_or_else(|| format!("http://{address}"), |port| format!("http://localhost:{port}"))
 }
 

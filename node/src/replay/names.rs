@@ -48,8 +48,7 @@ impl Names {
             }
         }
         let new_rooms = lines.iter().map(|line| line.room.as_str()).filter(|room| !self.rooms.contains_key(*room));
-        let new_users =
-            lines.iter().flat_map(|line| line.people()).filter(|user| !self.users.contains_key(*user));
+        let new_users = lines.iter().flat_map(|line| line.people()).filter(|user| !self.users.contains_key(*user));
         let (rooms, users) = (distinct(new_rooms), distinct(new_users));
         for rooms in rooms.chunks(NAMES_MAX) {
             self.ask(ArchiveNames { rooms: rooms.to_vec(), users: Vec::new() }).await?;

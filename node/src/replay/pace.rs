@@ -60,9 +60,7 @@ impl Pace {
     #[must_use]
     pub fn due(&self, ts: Timestamp) -> Duration {
         match (self.speed, self.begun) {
-            (Speed::Recorded(factor), Some(begun)) => {
-                Duration::from_millis(ts.ms_since(begun)).div_f64(factor)
-            }
+            (Speed::Recorded(factor), Some(begun)) => Duration::from_millis(ts.ms_since(begun)).div_f64(factor),
             _ => Duration::ZERO,
         }
     }
