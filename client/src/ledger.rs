@@ -164,7 +164,10 @@ mod tests {
         assert_ne!(one.line(room).hash, other.line(room).hash);
     }
 
-    fn of(events: &[(u64, &[u8])]) -> Ledger {
+    /// Events by seq and bytes.
+    type Events<'a> = &'a [(u64, &'a [u8])];
+
+    fn of(events: Events<'_>) -> Ledger {
         let (mut ledger, room) = (Ledger::default(), RoomId::from_raw(1));
         ledger.begin(room, Seq(0));
         events.iter().for_each(|(seq, push)| ledger.note(room, Seq(*seq), push));
@@ -177,7 +180,7 @@ mod tests {
         let clean = of(&[(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")]).verdict(&log);
         assert!(clean.is_clean(), "{clean}");
         assert_eq!((clean.rooms, clean.events), (1, 4));
-        let faulty: [(&str, &[(u64, &[u8])]); 7] = [
+        let faulty: [(&str, Events<'_>); 7] = [
             ("lost", &[(1, b"a"), (2, b"b"), (4, b"d")]),
             ("lost at the beginning", &[(2, b"b"), (3, b"c"), (4, b"d")]),
             ("missing at the end", &[(1, b"a"), (2, b"b"), (3, b"c")]),

@@ -48,10 +48,10 @@ pub fn made_up(lines: usize) -> Vec<Value> {
         if number % 5 == 4 {
             fields.insert("reply_to".into(), format!("up:{:06}", number - 4).into());
         }
-        if number % 6 == 0 {
+        if number.is_multiple_of(6) {
             fields.insert("thread".into(), format!("t{}", number % 48).into());
         }
-        if number % 9 == 0 {
+        if number.is_multiple_of(9) {
             let reactions = json!([{"emoji": "tada", "user": "Person 1"}, {"emoji": "+1", "user": "Person 2"}]);
             fields.insert("reactions".into(), reactions);
         }

@@ -3,6 +3,8 @@
 //!
 //! That the ledgers find a lost, a doubled and a misplaced event is tested beside them, in the client.
 
+#![expect(clippy::print_stdout, reason = "tells what was replayed and what was seen")]
+
 use std::{
     collections::BTreeMap,
     path::Path,
