@@ -15,11 +15,12 @@
 mod append;
 mod effects;
 mod history;
+mod one_call;
 mod open;
 mod people;
 mod places;
 mod rows;
-mod single;
+
 #[cfg(test)]
 mod tests;
 
@@ -47,25 +48,15 @@ impl SqliteStore {
         T: Send + 'static,
         F: AsyncWork<T>,
     {
-        self.write_alone(what, Transaction(work)).await
-    }
-
-    /// Runs `work`, which makes its own transaction, on the writing connection.
-    async fn write_alone<T, F>(&self, what: &'static str, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: AsyncWork<T>,
-    {
         // Here, not in the task: what a caller gave up must be in the queue before what it does next.
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let task = tokio::spawn(async move {
             let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-            writer.run(work).await
+            writer.run(Transaction(work)).await
         });
         match task.await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(Stop::Refused(error))) => Err(error),
-            Ok(Err(Stop::Failed(error))) => Err(StoreError::Write { what, source: error.into() }),
+            Ok(Err(stop)) => Err(stop.of_write(what)),
             Err(panicked) => Err(StoreError::Write { what, source: panicked.into() }),
         }
     }
@@ -94,6 +85,16 @@ pub(crate) enum Stop {
     Failed(sqlx::Error),
 }
 
+impl Stop {
+    /// What the caller of a write of `what` is told.
+    fn of_write(self, what: &'static str) -> StoreError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Failed(error) => StoreError::Write { what, source: error.into() },
+        }
+    }
+}
+
 impl From<sqlx::Error> for Stop {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error)
@@ -120,10 +121,17 @@ impl Writer {
         Self { connection, at_work: false }
     }
 
-    async fn run<T>(&mut self, work: impl AsyncWork<T>) -> Result<T, Stop> {
-        if std::mem::replace(&mut self.at_work, true) {
+    /// The connection, without a transaction.
+    async fn connection(&mut self) -> &mut SqliteConnection {
+        if std::mem::take(&mut self.at_work) {
             rollback(&mut self.connection).await;
         }
+        &mut self.connection
+    }
+
+    async fn run<T>(&mut self, work: impl AsyncWork<T>) -> Result<T, Stop> {
+        self.connection().await;
+        self.at_work = true;
         let done = work.run(&mut self.connection).await;
         self.at_work = false;
         done

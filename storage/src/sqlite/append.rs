@@ -12,9 +12,9 @@ use hubbub_protocol::{
     shard::ShardId,
     time::Timestamp,
 };
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-use super::{AsyncWork, SqliteStore, Stop, effects, read_failed, single};
+use super::{AsyncWork, SqliteStore, Stop, effects, one_call, read_failed};
 use crate::{
     append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend},
     error::StoreError,
@@ -126,17 +126,6 @@ async fn insert_rows(connection: &mut SqliteConnection, rows: &[(ShardId, &NewEv
     query.execute(connection).await.map(drop)
 }
 
-struct Single(ShardAppend);
-
-impl AsyncWork<Vec<AppendOutcome>> for Single {
-    async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<AppendOutcome>, Stop> {
-        if single::append(connection, &self.0).await? {
-            return Ok(vec![AppendOutcome::Committed]);
-        }
-        Ok(vec![refused(&self.0, fence(connection, self.0.shard).await?)])
-    }
-}
-
 struct Activate(Vec<(ShardId, Epoch)>, NodeId);
 
 impl AsyncWork<Vec<Activation>> for Activate {
@@ -162,6 +151,18 @@ impl AsyncWork<Vec<Activation>> for Activate {
     }
 }
 
+impl SqliteStore {
+    /// Appends a usual batch; `false` when it has to go part by part.
+    async fn append_at_once(&self, batch: &AppendBatch) -> Result<bool, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let appended = match writer.as_mut() {
+            Some(writer) => one_call::append(writer.connection().await, &batch.shards).await,
+            None => Err(Stop::Failed(sqlx::Error::PoolClosed)),
+        };
+        appended.map_err(|stop| stop.of_write("events"))
+    }
+}
+
 #[async_trait]
 impl LogStore for SqliteStore {
     async fn fences(&self, shards: &[ShardId]) -> Result<Vec<(Epoch, ShardSeq)>, StoreError> {
@@ -179,9 +180,11 @@ impl LogStore for SqliteStore {
     }
 
     async fn append(&self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {
-        let appended = match &batch.shards[..] {
-            parts @ [part] if single::fits(parts) => self.write_alone("events", Single(part.clone())).await,
-            _ => self.write("events", Append(batch.clone())).await,
+        let appended = if one_call::fits(&batch.shards) { self.append_at_once(batch).await } else { Ok(false) };
+        let appended = match appended {
+            Ok(true) => Ok(vec![AppendOutcome::Committed; batch.shards.len()]),
+            Ok(false) => self.write("events", Append(batch.clone())).await,
+            Err(error) => Err(error),
         };
         match appended {
             Err(StoreError::Write { source, .. }) => Err(StoreError::Append(source)),
@@ -191,8 +194,11 @@ impl LogStore for SqliteStore {
     }
 
     async fn resolve(&self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {
-        // Waiting for the writer: an append that its caller gave up may still be under way.
-        drop(self.writer.lock().await);
+        // An append that its caller gave up may still be on its way to the database's thread, which
+        // answers in the order it is asked.
+        if let Some(writer) = self.writer.lock().await.as_mut() {
+            writer.connection().await.ping().await.map_err(read_failed("fences"))?;
+        }
         let shards: Vec<ShardId> = batch.shards.iter().map(|part| part.shard).collect();
         let fences = self.fences(&shards).await?;
         let outcome = |(part, (epoch, head)): (&ShardAppend, (Epoch, ShardSeq))| {

@@ -8,13 +8,19 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-use super::{SqliteStore, Writer};
+use super::{SqliteStore, Writer, rollback};
 use crate::error::StoreError;
 
 /// Each step of the schema, oldest first; a step that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_tally.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_tally.sql"),
+    include_str!("schema/0003_append.sql"),
+];
 /// The schema this program writes.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+/// What the journal holds before it is brought into the file, by SQLite's default: 1,000 pages of 4 KiB.
+const JOURNAL_BYTES: u64 = 1_000 * 4_096;
 /// Connections that read side by side: two cores' worth, and as many that wait for the disk.
 const READERS: u32 = 4;
 /// How long a lock is waited for. Only another process could hold one.
@@ -38,6 +44,8 @@ impl SqliteStore {
         let fail = |error: sqlx::Error| StoreError::Open(sentence(file, &error));
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(fail)?;
         migrate(&mut writer, file, MIGRATIONS).await?;
+        // Without it commits take longer; a full disk is told of by whoever writes to it.
+        let _ = reserve_journal(&mut writer).await;
         let readers = options.read_only(true).create_if_missing(false);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -50,6 +58,23 @@ impl SqliteStore {
             .map_err(fail)?;
         Ok(Self { writer: Arc::new(Mutex::new(Some(Writer::of(writer)))), readers })
     }
+}
+
+/// Lets the journal have its full size from the start. One that grows has its length brought to disk
+/// with every commit, which costs a write and a wait as long as that of the commit itself. The pages
+/// of the file that this takes are free for what comes later.
+async fn reserve_journal(writer: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let fill = AssertSqlSafe(format!(
+        "BEGIN IMMEDIATE; DROP TABLE IF EXISTS journal_space; CREATE TABLE journal_space (bytes BLOB); \
+         INSERT INTO journal_space VALUES (zeroblob({JOURNAL_BYTES})); COMMIT"
+    ));
+    let filled = sqlx::raw_sql(fill).execute(&mut *writer).await;
+    if filled.is_err() {
+        rollback(writer).await;
+    }
+    // Another who opens the file may have done so meanwhile.
+    sqlx::raw_sql("DROP TABLE IF EXISTS journal_space; PRAGMA wal_checkpoint(RESTART)").execute(writer).await?;
+    filled.map(drop)
 }
 
 pub(super) fn options(file: &Path) -> SqliteConnectOptions {
