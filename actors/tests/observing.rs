@@ -12,9 +12,7 @@ use hubbub_protocol::{
     ids::{RoomId, Seq},
     op::Intents,
     push::{Push, Status},
-    rest,
 };
-use hubbub_storage::mem::AppendFault;
 use support::World;
 
 #[tokio::test]
@@ -82,7 +80,7 @@ async fn a_user_and_each_session_tell_how_they_stand() {
 async fn the_supervisor_of_a_shard_tells_which_rooms_fail() {
     let world = World::new().await;
     let ada = world.user("ada").await;
-    let (community, room) = world.community(ada, &[]).await;
+    let (_, room) = world.community(ada, &[]).await;
     let well = world.hub.observe_supervisors().await;
     assert_eq!(well.shards.len(), 16);
     assert!(matches!(well.people, Observed::Here(people) if people.failed == 0), "{:?}", well.people);
@@ -96,12 +94,10 @@ async fn the_supervisor_of_a_shard_tells_which_rooms_fail() {
     };
     assert_eq!(failing(well), []);
 
-    world.store.faults().next_append(AppendFault::FailBefore);
-    let renamed = rest::UpdateCommunity { name: Some("lost".into()), ..rest::UpdateCommunity::default() };
-    world.hub.communities().update(ada, community, renamed).await.expect_err("the log of the community fails");
-    let log = community.log();
-    let shard = world.hub.context().shard_of(log);
-    assert_eq!(failing(world.hub.observe_supervisors().await), [(shard, vec![(log, 1)])]);
+    world.hub.rooms().archive(room, |_| panic!("an archive that cannot be built")).await.expect_err("it panicked");
+    world.until("the failure is seen", || world.hub.observe().actors_failed == 1).await;
+    let shard = world.hub.context().shard_of(room);
+    assert_eq!(failing(world.hub.observe_supervisors().await), [(shard, vec![(room, 1)])]);
     world.advance(61_000);
     assert_eq!(failing(world.hub.observe_supervisors().await), [], "a minute later it is forgotten");
     world.say(ada, room, "and all goes on").await;

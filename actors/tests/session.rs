@@ -5,6 +5,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use hubbub_actors::{Connection, observe::Observed};
+use hubbub_protocol::error::ErrorCode;
 use hubbub_protocol::{
     emoji::Emoji,
     error::CloseCode,
@@ -13,7 +14,6 @@ use hubbub_protocol::{
     op::{Mode, Op, Page, Watched},
     push::Status,
 };
-use hubbub_storage::mem::AppendFault;
 use serde_json::json;
 use support::{Recorder, World};
 
@@ -265,10 +265,10 @@ async fn a_room_that_fails_again_and_again_is_left_alone_for_a_minute_and_harms_
     let other = world.public_room(ada, community, "calm").await;
     let client = world.connect(ada).await;
     client.follow(2, room).await;
-    for id in 3..6 {
-        world.store.faults().next_append(AppendFault::FailBefore);
-        let lost = client.ask(id, send(room, "lost")).await;
-        assert_eq!(lost["error"]["code"], "unavailable", "{lost}");
+    for failures in 1..=3 {
+        let built = world.hub.rooms().archive(room, |_| panic!("an archive that cannot be built")).await;
+        assert_eq!(built.expect_err("it panicked").code, ErrorCode::Unavailable);
+        world.until("the failure is seen", || world.hub.observe().actors_failed == failures).await;
     }
     world.until("the room is left alone", || world.hub.context().quarantined(room)).await;
     assert_eq!(client.ask(6, send(room, "too soon")).await["error"]["code"], "unavailable");

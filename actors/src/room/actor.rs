@@ -15,6 +15,10 @@
 //! successor when the next message comes, which loads once everything handed in before is settled;
 //! the authors' repeats carry the same keys, so none can post twice.
 
+mod posting;
+mod storing;
+mod targets;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -37,20 +41,12 @@ use hubbub_storage::{Effect, RecentKey, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
-    RoomRef,
-    change::{self, Verdict},
-    core::{Decision, RoomCore, Rules},
+    core::{RoomCore, Rules},
     keys::{KEYS_MAX, KeyWindow},
     post::{Archived, Change, NewPost},
 };
 use crate::{
-    answer::{Answer, busy, unavailable},
-    caller::Caller,
-    context::Context,
-    directory::Access,
-    lane::Append,
-    relay::{Delivery, RelayMessage},
-    slots::Permit,
+    answer::Answer, caller::Caller, context::Context, directory::Access, relay::RelayMessage, slots::Permit,
 };
 
 /// Messages whose state is kept for changes; a page of history that everyone reacts to.
@@ -319,242 +315,6 @@ impl RoomState {
         }
     }
 
-    fn post(&mut self, held: Held, searched: bool) {
-        let Some(core) = &self.core else { return };
-        let author = held.caller.user;
-        let Some(rights) = self.context.directory.still(&held.access, author) else {
-            held.answer.give(Err(unavailable()));
-            return;
-        };
-        match core.decide_post(author, rights, &held.post, self.context.now(), searched) {
-            Ok(Decision::Accept(event)) => {
-                let effects = mention_effects(&event);
-                self.store(vec![(*event, Done::Sent(held.answer))], effects);
-            }
-            Ok(Decision::Repeat(seq, ts)) => self.repeat(seq, ts, held.answer),
-            Ok(Decision::Search(since)) => self.search(held, since),
-            Err(refusal) => held.answer.give(Err(refusal)),
-        }
-    }
-
-    fn repeat(&mut self, seq: Seq, ts: Timestamp, answer: Answer<Sent>) {
-        match self.in_flight.iter_mut().find(|waiting| waiting.event.seq == seq) {
-            Some(waiting) => waiting.repeats.push(answer),
-            None => answer.give(Ok(Sent { seq, ts, repeat: true })),
-        }
-    }
-
-    /// Looks for the post's key in the log; the author's later posts wait behind it.
-    fn search(&mut self, held: Held, since: Timestamp) {
-        let (author, key) = (held.caller.user, held.post.key);
-        self.held.entry(author).or_default().push_front(held);
-        let (context, room, me) = (self.context.clone(), self.room, self.me.clone());
-        tokio::spawn(async move {
-            let found = context.store.find_key(room, author, key, since).await;
-            let _ = me.cast(RoomMessage::Searched { author, found });
-        });
-    }
-
-    fn searched(&mut self, author: UserId, found: Result<Option<RecentKey>, StoreError>) {
-        let Some(mut queue) = self.held.remove(&author) else {
-            return;
-        };
-        let Some(held) = queue.pop_front() else {
-            return;
-        };
-        match found {
-            Ok(Some(known)) => self.repeat(known.seq, known.ts, held.answer),
-            Ok(None) => self.post(held, true),
-            Err(error) => {
-                tracing::warn!(room.id = %self.room, error = %hubbub_storage::ErrorChain(&error), "could not look for a key");
-                held.answer.give(Err(unavailable()));
-            }
-        }
-        while let Some(next) = queue.pop_front() {
-            self.post(next, false);
-            if let Some(again) = self.held.get_mut(&author) {
-                again.append(&mut queue);
-            }
-        }
-    }
-
-    /// Carries out an ask about a message, reading the message first when it is not known.
-    fn aim(&mut self, permit: Permit, seq: Seq, ask: Ask) {
-        let wants_pins = matches!(ask, Ask::Change { change: Change::Pin, .. })
-            && self.core.as_ref().is_some_and(|core| !core.knows_pins());
-        if self.targets.contains_key(&seq) && !wants_pins {
-            self.at_target(seq, ask);
-            return;
-        }
-        let asked = self.targeted.entry(seq).or_default();
-        asked.push((permit, ask));
-        if asked.len() > 1 {
-            return;
-        }
-        let (context, room, me) = (self.context.clone(), self.room, self.me.clone());
-        tokio::spawn(async move {
-            let read = async {
-                let message = context.store.message(room, seq).await?;
-                Ok((message, Some(context.store.pins(room).await?)))
-            };
-            let _ = me.cast(RoomMessage::Target { seq, read: Box::new(read.await) });
-        });
-    }
-
-    fn targeted(&mut self, seq: Seq, read: Result<TargetRead, StoreError>) {
-        let asked = self.targeted.remove(&seq).unwrap_or_default();
-        match read {
-            Ok((Some(mut message), pins)) => {
-                let flying = self.in_flight.iter().map(|flying| &flying.event);
-                let flying: Vec<&Event> = flying.filter(|event| event.seq > seq).collect();
-                flying.iter().for_each(|event| message.apply(event));
-                if let (Some(core), Some(pins)) = (&mut self.core, pins) {
-                    let mut pins: std::collections::BTreeSet<Seq> = pins.into_iter().collect();
-                    flying.iter().for_each(|event| pin_or_not(&mut pins, &event.body));
-                    core.learn_pins(pins);
-                }
-                self.remember(seq, message);
-                asked.into_iter().for_each(|(_, ask)| self.at_target(seq, ask));
-            }
-            Ok((None, _)) => asked.into_iter().for_each(|(_, ask)| refuse(ask, &Refusal::not_found("message"))),
-            Err(error) => {
-                tracing::warn!(room.id = %self.room, error = %hubbub_storage::ErrorChain(&error), "could not read message {seq}");
-                asked.into_iter().for_each(|(_, ask)| refuse(ask, &unavailable()));
-            }
-        }
-    }
-
-    fn remember(&mut self, seq: Seq, message: MessageState) {
-        if self.targets.len() >= TARGETS_MAX {
-            self.targets.clear();
-        }
-        self.targets.insert(seq, message);
-    }
-
-    fn at_target(&mut self, seq: Seq, ask: Ask) {
-        let (Some(core), Some(message)) = (&self.core, self.targets.get(&seq)) else {
-            refuse(ask, &unavailable());
-            return;
-        };
-        if let Err(refusal) = core.may_change() {
-            refuse(ask, &refusal);
-            return;
-        }
-        let now = self.context.now();
-        match ask {
-            Ask::Change { caller, access, change, answer, .. } => {
-                let Some(rights) = self.context.directory.still(&access, caller.user) else {
-                    answer.give(Err(unavailable()));
-                    return;
-                };
-                match change::decide(&change, caller.user, rights, message, core.pins()) {
-                    Ok(Verdict::Store(body)) => {
-                        let event = core.event(caller.user, None, body, now);
-                        self.store(vec![(event, Done::Changed(answer))], Vec::new());
-                    }
-                    Ok(Verdict::Repeat) => answer.give(Ok(Changed::Repeat { repeat: true })),
-                    Err(refusal) => answer.give(Err(refusal)),
-                }
-            }
-            Ask::Thread { thread, by, answer, .. } => match &message.thread {
-                Some((room, _)) => answer.give(Ok(Thread { room: *room, created: false })),
-                None if message.deleted => answer.give(Err(Refusal::not_found("message"))),
-                None => {
-                    let (room, title) = (thread.id, thread.name.clone());
-                    let event = core.event(by, None, EventBody::ThreadCreated { target: seq, room, title }, now);
-                    self.store(vec![(event, Done::Thread(answer, room))], vec![Effect::PutRoom(thread)]);
-                }
-            },
-            Ask::Post { .. } | Ask::Record { .. } | Ask::Archive { .. } => refuse(ask, &unavailable()),
-        }
-    }
-
-    fn record(&mut self, by: UserId, body: EventBody, effects: Vec<Effect>, answer: Answer<Seq>) {
-        let Some(core) = &self.core else { return };
-        let event = core.event(by, None, body, self.context.now());
-        let seq = event.seq;
-        self.store(vec![(event, Done::Seq(answer, seq))], effects);
-    }
-
-    fn archive(&mut self, Build(build): Build, answer: Answer<Seq>) {
-        let Some(core) = &self.core else { return };
-        let first = core.head().next();
-        let (events, effects) = build(first);
-        let mut numbered = Vec::with_capacity(events.len());
-        let mut newest = core.last_ts();
-        for (seq, Archived { by, ts, key, body }) in (first.0..).zip(events) {
-            newest = newest.max(ts);
-            let event = Event { room: self.room, seq: Seq(seq), ts: newest, by, key, body };
-            numbered.push((event, Done::Nothing));
-        }
-        match numbered.last_mut() {
-            Some(last) => last.1 = Done::Seq(answer, first),
-            None => {
-                answer.give(Ok(first));
-                return;
-            }
-        }
-        self.store(numbered, effects);
-    }
-
-    /// Takes events in and hands them to the appender.
-    fn store(&mut self, events: Vec<(Event, Done)>, effects: Vec<Effect>) {
-        let Some(core) = &mut self.core else { return };
-        let lane = self.context.lane(self.context.shard_of(self.room)).clone();
-        if lane.is_full() {
-            events.into_iter().for_each(|(_, done)| done.refuse(&busy()));
-            return;
-        }
-        let mut append = Append {
-            shard: self.context.shard_of(self.room),
-            room: RoomRef(self.me.clone()),
-            dead: self.dead.clone(),
-            events: Vec::with_capacity(events.len()),
-            effects,
-        };
-        let mut flying = Vec::with_capacity(events.len());
-        for (event, done) in events {
-            let frame = Arc::new(Frame::event(&event));
-            append.events.push((event.clone(), frame.clone()));
-            flying.push(InFlight { event, frame, done, repeats: Vec::new() });
-        }
-        if lane.hand_in(Box::new(append)).is_err() {
-            flying.into_iter().for_each(|flying| flying.done.refuse(&busy()));
-            return;
-        }
-        for flying in flying {
-            core.apply(&flying.event);
-            if matches!(flying.event.body, EventBody::MessagesPurged { .. }) {
-                self.targets.clear();
-            } else if let Some(message) = flying.event.target().and_then(|seq| self.targets.get_mut(&seq)) {
-                message.apply(&flying.event);
-            }
-            self.in_flight.push_back(flying);
-        }
-    }
-
-    fn committed(&mut self, events: usize) {
-        let mut deliveries = Vec::with_capacity(events);
-        let mut answers = Vec::with_capacity(events);
-        for InFlight { event, frame, done, repeats } in self.in_flight.drain(..events.min(self.in_flight.len())) {
-            self.committed = event.seq;
-            answers.push((Sent { seq: event.seq, ts: event.ts, repeat: false }, done, repeats));
-            self.context.markers.committed(&self.context, &event);
-            deliveries.push(Delivery::of(event, frame));
-        }
-        self.context.directory.note_head(self.room, self.committed);
-        if let Some(relay) = &self.relay
-            && relay.cast(RelayMessage::Deliver(deliveries)).is_err()
-        {
-            self.relay = None;
-        }
-        // After the delivery is under way: who is answered may at once ask the relay to let somebody go.
-        for (sent, done, repeats) in answers {
-            done.give(sent);
-            repeats.into_iter().for_each(|answer| answer.give(Ok(Sent { repeat: true, ..sent })));
-        }
-    }
-
     fn idle_check(&mut self, me: &ActorRef<RoomMessage>) {
         let idle_ms = self.context.now().ms_since(self.used_at);
         let idle =
@@ -620,28 +380,4 @@ fn refuse(ask: Ask, refusal: &Refusal) {
         Ask::Thread { answer, .. } => answer.give(Err(refusal.clone())),
         Ask::Record { answer, .. } | Ask::Archive { answer, .. } => answer.give(Err(refusal.clone())),
     }
-}
-
-fn pin_or_not(pins: &mut std::collections::BTreeSet<Seq>, body: &EventBody) {
-    match body {
-        EventBody::MessagePinned { target } => {
-            pins.insert(*target);
-        }
-        EventBody::MessageUnpinned { target } | EventBody::MessageDeleted { target, .. } => {
-            pins.remove(target);
-        }
-        _ => {}
-    }
-}
-
-/// Mentions are facts beside the log, so that unread counts need not read texts.
-fn mention_effects(event: &Event) -> Vec<Effect> {
-    let EventBody::MessageCreated(created) = &event.body else {
-        return Vec::new();
-    };
-    let (room, seq) = (event.room, event.seq);
-    let users = created.mentions.users.iter().filter(|user| **user != event.by);
-    let named = users.map(|user| Effect::AddMention { user: Some(*user), room, seq });
-    let everyone = created.mentions.everyone.then_some(Effect::AddMention { user: None, room, seq });
-    named.chain(everyone).collect()
 }

@@ -5,9 +5,6 @@ use crate::repository::Repository;
 /// Ours are mostly 60 to 250 lines; past this a second idea has moved in.
 const LINES_MAX: usize = 400;
 
-/// Files that wait to be split, with the length they may not grow beyond. This list only gets shorter.
-const WAITING_TO_BE_SPLIT: [(&str, usize); 2] = [("actors/src/relay.rs", 610), ("actors/src/room/actor.rs", 650)];
-
 /// Written in halves, since this file is read by its own check.
 const REGISTRY_HOSTS: [&str; 5] = [
     concat!("index.", "crates.io"),
@@ -32,7 +29,7 @@ fn has_page(text: &str) -> bool {
     text.starts_with("//!") || text.starts_with("#![doc = include_str!(")
 }
 
-/// Source files with more lines than a reader takes in at once, and files that no longer wait to be split.
+/// Source files with more lines than a reader takes in at once.
 pub(crate) fn too_long(repository: &Repository) -> Vec<String> {
     let lengths =
         repository.ending(&[".rs"]).map(|path| (path, repository.text(path).unwrap_or_default().lines().count()));
@@ -40,15 +37,7 @@ pub(crate) fn too_long(repository: &Repository) -> Vec<String> {
 }
 
 fn length_finding(path: &str, lines: usize) -> Option<String> {
-    let waiting = WAITING_TO_BE_SPLIT.into_iter().find(|(waiting, _)| *waiting == path);
-    let lines_max = waiting.map_or(LINES_MAX, |(_, lines_max)| lines_max);
-    if lines > lines_max {
-        Some(format!("{path}: {lines} lines, at most {lines_max}"))
-    } else if waiting.is_some() && lines <= LINES_MAX {
-        Some(format!("{path}: {lines} lines: take it off the list of those that wait to be split"))
-    } else {
-        None
-    }
+    (lines > LINES_MAX).then(|| format!("{path}: {lines} lines, at most {LINES_MAX}"))
 }
 
 /// Lines that name a folder of one machine or the host of a package registry. The lock file names its registry.
@@ -92,11 +81,7 @@ fn an_absolute_folder_is_told_from_a_part_of_a_path() {
 }
 
 #[test]
-fn a_file_that_waits_to_be_split_may_only_shrink() {
-    let (path, lines_max) = WAITING_TO_BE_SPLIT[0];
-    assert!(length_finding(path, lines_max + 1).is_some());
-    assert!(length_finding(path, lines_max).is_none());
-    assert!(length_finding(path, LINES_MAX).is_some(), "once split it leaves the list");
-    assert!(length_finding("any/other.rs", LINES_MAX + 1).is_some());
-    assert!(length_finding("any/other.rs", LINES_MAX).is_none());
+fn a_file_may_be_as_long_as_the_bound_and_no_longer() {
+    assert!(length_finding("any/file.rs", LINES_MAX + 1).is_some());
+    assert!(length_finding("any/file.rs", LINES_MAX).is_none());
 }
