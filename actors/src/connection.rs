@@ -32,6 +32,13 @@ pub trait Connection: Send + Sync + Debug {
     /// has room again.
     fn event(&self, room: RoomId, seq: Seq, frame: &Arc<Frame>);
 
+    /// Pushes `events` of `room`, in the order of their seqs, as [`Connection::event`] pushes each.
+    fn events(&self, room: RoomId, events: &[(Seq, Arc<Frame>)]) {
+        for (seq, frame) in events {
+            self.event(room, *seq, frame);
+        }
+    }
+
     /// Pushes an event that a `subscribe` or `resume` replays. Such events do not count against the
     /// bounds of live ones; [`REPLAY_QUEUE_MAX`] of them may wait, and more become a `gap`.
     fn replay(&self, room: RoomId, seq: Seq, frame: &Arc<Frame>) {

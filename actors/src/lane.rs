@@ -53,8 +53,8 @@ pub const LANE_QUEUE_MAX: usize = 8 * BATCH_EVENTS_MAX;
 /// Events a second from which a batch waits for company: below, a commit each is less than a
 /// hundredth of a core, and nobody should wait.
 const LINGER_ABOVE_PER_S: f64 = 100.0;
-/// How long a batch waits for company. At 200 events a second it gathers two, at 2,000 ten.
-const LINGER: Duration = Duration::from_millis(5);
+/// How long a batch waits for company. At 200 events a second it gathers five.
+const LINGER: Duration = Duration::from_millis(20);
 /// Events that are company enough.
 const LINGER_EVENTS: usize = 32;
 /// Pause between two tries to learn what became of a batch.
@@ -220,12 +220,17 @@ impl Task {
             committed.insert(part.shard, self.settle(part, outcome));
         }
         self.appended.fetch_add(events, Ordering::Relaxed);
+        let mut told: HashMap<*const AtomicBool, (&Append, usize)> = HashMap::new();
         for append in &alive {
             if committed.get(&append.shard).copied().unwrap_or(false) {
-                append.room.committed(append.events.len());
+                told.entry(Arc::as_ptr(&append.dead)).or_insert((append, 0)).1 += append.events.len();
             } else {
                 fail(append);
             }
+        }
+        // Once for each room: it hands all of a batch on together.
+        for (append, events) in told.into_values() {
+            append.room.committed(events);
         }
     }
 

@@ -26,7 +26,7 @@ use hubbub_protocol::{
 /// Replayed bytes that may wait: as many events as may, of about 512 bytes.
 const REPLAY_BYTES_MAX: usize = REPLAY_QUEUE_MAX * 512;
 /// Frames given to the socket at once: more gain nothing, since the call is no longer what costs.
-const SLICES_MAX: usize = 64;
+pub const SLICES_MAX: usize = 64;
 
 /// Why a frame waits; decides which bound it counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

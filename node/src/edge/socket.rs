@@ -11,7 +11,7 @@
 //! * A frame written in part is finished before anything else is written.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     net::Shutdown,
     sync::{
         Arc,
@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
-use super::outbox::{Kind, Outbox};
+use super::outbox::{Kind, Outbox, SLICES_MAX};
 
 /// How long the outbox may be full, or answers lie there unmoved, before the connection is closed.
 const STUCK: Duration = Duration::from_millis(OUTBOX_STUCK_MS);
@@ -167,6 +167,48 @@ impl Socket {
         }
     }
 
+    /// Writes as many of `events` at once as the socket takes, and queues the rest.
+    fn deliver_all(&self, room: RoomId, events: &[(Seq, Arc<Frame>)]) {
+        let mut writing = self.writing.lock();
+        if writing.closing.is_some() || writing.broken {
+            return;
+        }
+        let mut left = events;
+        while writing.outbox.is_idle() && !left.is_empty() {
+            let (now, later) = left.split_at(left.len().min(SLICES_MAX));
+            self.try_write_all(&mut writing, room, now);
+            left = later;
+        }
+        for (seq, frame) in left {
+            writing.outbox.event(room, *seq, frame, Kind::Event);
+        }
+        self.look(&mut writing);
+    }
+
+    fn try_write_all(&self, writing: &mut Writing, room: RoomId, events: &[(Seq, Arc<Frame>)]) {
+        let slices: Vec<_> = events.iter().map(|(_, frame)| IoSlice::new(frame.wire(self.format))).collect();
+        let mut written = match self.stream.try_write_vectored(&slices) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                writing.broken = true;
+                self.end();
+                return;
+            }
+        };
+        for (seq, frame) in events {
+            let bytes = frame.wire(self.format);
+            if written >= bytes.len() {
+                written -= bytes.len();
+            } else if written > 0 || writing.outbox.is_idle() {
+                writing.outbox.push_rest(bytes.clone(), std::mem::take(&mut written), Kind::Event);
+                self.wake.notify_one();
+            } else {
+                writing.outbox.event(room, *seq, frame, Kind::Event);
+            }
+        }
+    }
+
     fn look(&self, writing: &mut Writing) {
         if writing.look() {
             // The task sets its timer.
@@ -288,6 +330,13 @@ impl Connection for Socket {
         self.deliver(room, seq, frame, Kind::Event);
     }
 
+    fn events(&self, room: RoomId, events: &[(Seq, Arc<Frame>)]) {
+        match events {
+            [(seq, frame)] => self.event(room, *seq, frame),
+            _ => self.deliver_all(room, events),
+        }
+    }
+
     fn replay(&self, room: RoomId, seq: Seq, frame: &Arc<Frame>) {
         self.deliver(room, seq, frame, Kind::Replay);
     }
@@ -310,3 +359,6 @@ impl Connection for Socket {
         self.end();
     }
 }
+
+#[cfg(test)]
+mod tests;
