@@ -7,6 +7,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use hubbub_protocol::{
     error::CloseCode,
     frame::Frame,
@@ -47,6 +48,12 @@ pub trait Connection: Send + Sync + Debug {
 
     /// Pushes something that nobody misses when it is dropped.
     fn ephemeral(&self, frame: &Arc<Frame>);
+
+    /// Waits until so little lies unread at the client that one more long answer may be made for it;
+    /// `false` when the connection is over.
+    fn room_for_answer(&self) -> BoxFuture<'_, bool> {
+        std::future::ready(true).boxed()
+    }
 
     /// Closes the connection with `code` once what is queued has been tried.
     fn close(&self, code: CloseCode);

@@ -9,6 +9,7 @@
 pub mod actor;
 pub mod begin;
 pub mod holding;
+mod pages;
 mod requests;
 mod resuming;
 pub mod saved;

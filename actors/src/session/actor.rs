@@ -20,7 +20,7 @@ use hubbub_protocol::{
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::{Away, Begin, Shared, saved::Saved};
+use super::{Away, Begin, Shared, pages::Pages, saved::Saved};
 use crate::{caller::Caller, connection::Connection, room::Rooms, user::UserMessage};
 
 /// The mailbox of a session.
@@ -91,6 +91,7 @@ pub struct SessionState {
     pub(super) saved: Saved,
     pub(super) connection: Option<Arc<dyn Connection>>,
     pub(super) watched: Vec<UserId>,
+    pub(super) pages: Pages,
     /// Counts attachments, so that an old expiry does not end a new stay.
     stay: u64,
     away: Away,
@@ -118,6 +119,7 @@ impl Actor for SessionActor {
             saved,
             connection: None,
             watched: Vec::new(),
+            pages: Pages::default(),
             stay: 0,
             away,
             over: false,

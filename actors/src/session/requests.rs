@@ -26,7 +26,7 @@ use crate::{
     user::UserMessage,
 };
 
-fn answer_to<T: Serialize + Send + 'static>(connection: Arc<dyn Connection>, id: u32) -> Answer<T> {
+pub(super) fn answer_to<T: Serialize + Send + 'static>(connection: Arc<dyn Connection>, id: u32) -> Answer<T> {
     Answer::to(move |answer| {
         connection.reply(match answer {
             Ok(ok) => Frame::ok(id, &ok),
@@ -95,7 +95,8 @@ impl SessionState {
                 answer_to(connection, id).give(presences.map(|users| Watching { users }));
             }
             Op::History { room, page, limit } => {
-                self.beside(id, move |rooms: Rooms| async move { rooms.history(caller, room, page, limit).await });
+                let rooms = self.rooms_of.clone();
+                self.pages.make(connection, id, async move { rooms.history(caller, room, page, limit).await });
             }
             Op::Thread { room, seq, title } => {
                 self.beside(id, move |rooms: Rooms| async move { rooms.thread(caller, room, seq, title).await });

@@ -5,7 +5,8 @@
 //! * Frames leave in the order in which they came, and one that was begun is finished first.
 //! * At most [`OUTBOX_FRAMES_MAX`] live events and [`OUTBOX_BYTES_MAX`] of their bytes wait, and at
 //!   most [`REPLAY_QUEUE_MAX`] replayed ones. Of answers, those to the requests in flight and
-//!   [`OUTBOX_BYTES_MAX`] beyond: while more waits, no further request is read.
+//!   [`OUTBOX_BYTES_MAX`] beyond: while more waits, no further request is read and no page of history
+//!   is made, so that of these at most one is beyond the bound.
 //! * Of the events of a room, each is written or covered by exactly one `gap`, which goes ahead of
 //!   the room's next event.
 

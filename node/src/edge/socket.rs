@@ -21,6 +21,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
 use hubbub_actors::Connection;
 use hubbub_protocol::{
     error::CloseCode,
@@ -90,6 +91,8 @@ pub struct Socket {
     writing: Mutex<Writing>,
     /// Wakes the connection's task: there is something to write, or the connection is over.
     wake: Notify,
+    /// Wakes whoever waits to make a long answer: one was written, or the connection is over.
+    drained: Notify,
     in_flight: AtomicUsize,
     over: AtomicBool,
 }
@@ -105,6 +108,7 @@ impl Socket {
             format,
             writing: Mutex::new(writing),
             wake: Notify::new(),
+            drained: Notify::new(),
             in_flight: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         })
@@ -241,6 +245,7 @@ impl Socket {
     fn end(&self) {
         self.over.store(true, Ordering::Release);
         self.wake.notify_one();
+        self.drained.notify_waiters();
     }
 
     /// Waits until there is something to write or the connection is over.
@@ -275,6 +280,9 @@ impl Socket {
             }
         }
         writing.look();
+        if !writing.outbox.is_clogged() {
+            self.drained.notify_waiters();
+        }
         Ok(())
     }
 
@@ -283,6 +291,7 @@ impl Socket {
     pub fn begin_goodbye(&self, code: CloseCode) {
         let mut writing = self.writing.lock();
         writing.closing = Some(code);
+        self.drained.notify_waiters();
         if code == CloseCode::TooSlow {
             writing.outbox.forget();
         }
@@ -302,6 +311,7 @@ impl Socket {
             let _ = self.stream.try_write(&wire);
         }
         writing.broken = true;
+        self.drained.notify_waiters();
         // The client sees the end now, whoever still holds this socket.
         let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
     }
@@ -311,6 +321,7 @@ impl Socket {
         let mut writing = self.writing.lock();
         writing.broken = true;
         writing.outbox = Outbox::new(self.format);
+        self.drained.notify_waiters();
         // It may be gone already.
         let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
     }
@@ -352,6 +363,24 @@ impl Connection for Socket {
         } else {
             self.try_write(&mut writing, frame.wire(self.format), Kind::Event);
         }
+    }
+
+    fn room_for_answer(&self) -> BoxFuture<'_, bool> {
+        async {
+            loop {
+                // Made before the look, so that what is written in between is not missed.
+                let drained = self.drained.notified();
+                let (is_over, is_clogged) = {
+                    let writing = self.writing.lock();
+                    (writing.closing.is_some() || writing.broken, writing.outbox.is_clogged())
+                };
+                if is_over || !is_clogged {
+                    return !is_over;
+                }
+                drained.await;
+            }
+        }
+        .boxed()
     }
 
     fn close(&self, code: CloseCode) {
