@@ -24,14 +24,17 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePool};
-use tokio::sync::Mutex;
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePool};
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::error::{Cause, StoreError};
 
 pub use open::SCHEMA_VERSION;
+
+/// How long a failed write is told of, unless another goes well before.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// The embedded store. Clones share it.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ pub struct SqliteStore {
     /// The writing connection, until the store is closed.
     writer: Arc<Mutex<Option<Writer>>>,
     readers: SqlitePool,
+    /// When and why the last write failed, on a full disk for instance; none when it went well.
+    failed: Arc<parking_lot::Mutex<Option<(Instant, String)>>>,
 }
 
 impl SqliteStore {
@@ -55,10 +60,31 @@ impl SqliteStore {
             writer.run(Transaction(work)).await
         });
         match task.await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(stop)) => Err(stop.of_write(what)),
+            Ok(done) => self.noted(what, done),
             Err(panicked) => Err(StoreError::Write { what, source: panicked.into() }),
         }
+    }
+
+    /// Asks whether writes work, when the last one did not: by one that changes nothing. It is small,
+    /// and may find room where a message found none, so a failure is remembered for a while.
+    async fn check(&self) -> Result<(), StoreError> {
+        let Some((at, why)) = self.failed.lock().clone() else { return Ok(()) };
+        self.write("a probe", Probe).await?;
+        if at.elapsed() < REMEMBERED {
+            *self.failed.lock() = Some((at, why.clone()));
+            return Err(StoreError::Write { what: "events", source: why.into() });
+        }
+        Ok(())
+    }
+
+    /// Remembers how a write ended, for [`SqliteStore::check`], and says so to its caller.
+    fn noted<T>(&self, what: &'static str, done: Result<T, Stop>) -> Result<T, StoreError> {
+        match &done {
+            Ok(_) => *self.failed.lock() = None,
+            Err(Stop::Failed(error)) => *self.failed.lock() = Some((Instant::now(), error.to_string())),
+            Err(Stop::Refused(_)) => {}
+        }
+        done.map_err(|stop| stop.of_write(what))
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
@@ -74,6 +100,16 @@ impl SqliteStore {
             // A journal that could not be brought in is found by the next start.
             let _ = writer.connection.close().await;
         }
+    }
+}
+
+/// Writes the number of the schema that stands there already: a page of the journal, and no change.
+struct Probe;
+
+impl AsyncWork<()> for Probe {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<(), Stop> {
+        let set = AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}"));
+        sqlx::query(set).execute(connection).await.map(drop).map_err(Stop::Failed)
     }
 }
 

@@ -159,7 +159,8 @@ impl SqliteStore {
             Some(writer) => one_call::append(writer.connection().await, &batch.shards).await,
             None => Err(Stop::Failed(sqlx::Error::PoolClosed)),
         };
-        appended.map_err(|stop| stop.of_write("events"))
+        drop(writer);
+        self.noted("events", appended)
     }
 }
 
@@ -173,6 +174,10 @@ impl LogStore for SqliteStore {
             fences.push(fence(&mut connection, *shard).await.map_err(&failed)?);
         }
         Ok(fences)
+    }
+
+    async fn check_writes(&self) -> Result<(), StoreError> {
+        self.check().await
     }
 
     async fn activate(&self, shards: &[(ShardId, Epoch)], owner: NodeId) -> Result<Vec<Activation>, StoreError> {

@@ -56,7 +56,7 @@ impl SqliteStore {
             .connect_with(readers)
             .await
             .map_err(fail)?;
-        Ok(Self { writer: Arc::new(Mutex::new(Some(Writer::of(writer)))), readers })
+        Ok(Self { writer: Arc::new(Mutex::new(Some(Writer::of(writer)))), readers, failed: Arc::default() })
     }
 }
 
