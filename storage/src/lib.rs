@@ -8,6 +8,7 @@ pub mod facts;
 pub mod log;
 pub mod mem;
 pub mod meta;
+mod sql;
 pub mod sqlite;
 
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};

@@ -13,14 +13,10 @@
 //! fails, on a full disk for instance, is rolled back, and the store goes on when there is room again.
 
 mod append;
-mod effects;
+mod facts;
 mod history;
 mod one_call;
 mod open;
-mod people;
-mod places;
-mod rows;
-
 #[cfg(test)]
 mod tests;
 

@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use hubbub_protocol::{
     ids::{Epoch, MessageKey, NodeId, RoomId, Seq, ShardSeq, UserId},
     message::MessageState,
@@ -14,15 +13,17 @@ use hubbub_protocol::{
 };
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-use super::{AsyncWork, SqliteStore, Stop, effects, one_call, read_failed};
+use super::{AsyncWork, SqliteStore, Stop, facts, one_call, read_failed};
 use crate::{
     append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend},
     error::StoreError,
     log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window},
+    sql::{
+        Database,
+        events::{body_of, refused, resolved},
+    },
 };
 
-/// The form of `body`: this byte, then the push.
-const BODY_PUSH: u8 = 1;
 /// Rows of one insert, largest first: four statements to prepare, whatever the size of a batch.
 const ROWS: [usize; 4] = [64, 16, 4, 1];
 
@@ -43,7 +44,7 @@ impl AsyncWork<Vec<AppendOutcome>> for Append {
         let events: Vec<_> = parts().flat_map(|part| part.events.iter().map(|event| (part.shard, event))).collect();
         insert(connection, &events).await?;
         for part in parts() {
-            effects::apply(connection, &part.effects).await?;
+            facts::run(connection, SqliteStore::effects(&part.effects)).await?;
         }
         let mut outcomes = Vec::with_capacity(self.0.shards.len());
         for part in &self.0.shards {
@@ -79,16 +80,6 @@ async fn move_heads(
     .fetch_all(connection)
     .await?;
     Ok(moved.iter().map(|row| ShardId(row.get(0))).collect())
-}
-
-/// Why a part of a batch was not appended: what its fence says instead.
-fn refused(part: &ShardAppend, (epoch, head): (Epoch, ShardSeq)) -> AppendOutcome {
-    // A shard without a row was never activated: nobody may append to it.
-    if epoch != part.epoch || epoch == Epoch(0) {
-        AppendOutcome::Fenced { epoch }
-    } else {
-        AppendOutcome::Conflict { head }
-    }
 }
 
 async fn insert(connection: &mut SqliteConnection, events: &[(ShardId, &NewEvent)]) -> Result<(), sqlx::Error> {
@@ -206,16 +197,7 @@ impl LogStore for SqliteStore {
         }
         let shards: Vec<ShardId> = batch.shards.iter().map(|part| part.shard).collect();
         let fences = self.fences(&shards).await?;
-        let outcome = |(part, (epoch, head)): (&ShardAppend, (Epoch, ShardSeq))| {
-            if epoch != part.epoch {
-                AppendOutcome::Fenced { epoch }
-            } else if head == part.new_head() && !part.events.is_empty() {
-                AppendOutcome::Committed
-            } else {
-                AppendOutcome::Conflict { head }
-            }
-        };
-        Ok(batch.shards.iter().zip(fences).map(outcome).collect())
+        Ok(batch.shards.iter().zip(fences).map(|(part, fence)| resolved(part, fence)).collect())
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, StoreError> {
@@ -279,17 +261,4 @@ impl LogStore for SqliteStore {
     async fn counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
         self.read_counts(rooms).await
     }
-}
-
-/// The stored form of a push.
-pub(super) fn body_of(push: &[u8]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(push.len() + 1);
-    body.push(BODY_PUSH);
-    body.extend_from_slice(push);
-    body
-}
-
-/// The push inside a stored body.
-pub(super) fn push_of(body: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(body.get(1..).unwrap_or_default())
 }

@@ -7,19 +7,22 @@
 mod tally;
 
 use hubbub_protocol::{
-    event::{Event, EventKind},
     ids::{MessageKey, RoomId, Seq, ShardSeq, UserId},
     message::MessageState,
     shard::ShardId,
     time::Timestamp,
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
-use uuid::Uuid;
 
-use super::{SqliteStore, append::push_of, read_failed};
+use super::{SqliteStore, read_failed};
 use crate::{
     error::StoreError,
     log::{MessagePage, RecentKey, StoredEvent, Window},
+    sql::{
+        columns::Columns,
+        events::{self, stored},
+        limit_of,
+    },
 };
 
 /// What every read of events selects, in the order in which [`stored`] takes it.
@@ -29,45 +32,8 @@ macro_rules! select {
     };
 }
 
-fn stored(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
-    let (room, seq) = (RoomId::from_sql(row.get(0)), Seq::from_sql(row.get(1)));
-    let number: i64 = row.get(3);
-    let kind = u8::try_from(number).ok().and_then(EventKind::from_number).ok_or_else(|| {
-        let source = format!("kind {number} is none of ours").into();
-        StoreError::Undecodable { room, seq, source }
-    })?;
-    Ok(StoredEvent {
-        room,
-        seq,
-        shard_seq: ShardSeq::from_sql(row.get(2)),
-        kind,
-        by: UserId::from_sql(row.get(4)),
-        ts: Timestamp(row.get(5)),
-        push: push_of(row.get(6)),
-    })
-}
-
-fn decoded(event: &StoredEvent) -> Result<Event, StoreError> {
-    let source = |error: hubbub_protocol::event::EventError| StoreError::Undecodable {
-        room: event.room,
-        seq: event.seq,
-        source: error.into(),
-    };
-    Event::decode(&event.push).map_err(source)
-}
-
 fn recent(row: &SqliteRow) -> Option<RecentKey> {
-    let key: Vec<u8> = row.get(1);
-    Some(RecentKey {
-        by: UserId::from_sql(row.get(0)),
-        key: MessageKey(Uuid::from_slice(&key).ok()?),
-        seq: Seq::from_sql(row.get(2)),
-        ts: Timestamp(row.get(3)),
-    })
-}
-
-fn limit_of(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
+    events::recent(row.number(0), row.bytes(1), row.number(2), row.number(3))
 }
 
 impl SqliteStore {
@@ -133,15 +99,7 @@ impl SqliteStore {
             "INDEXED BY message_mark WHERE room_id = ? AND seq > ? AND kind IN (4, 7, 8) ORDER BY seq LIMIT ?"
         );
         let marks = self.events_by(sql, [room.to_sql(), 0, i64::MAX], "pins").await?;
-        let mut pins: Vec<Seq> = Vec::new();
-        for mark in &marks {
-            let Some(target) = decoded(mark)?.target() else { continue };
-            match mark.kind {
-                EventKind::MessagePinned if !pins.contains(&target) => pins.push(target),
-                EventKind::MessageUnpinned => pins.retain(|pin| *pin != target),
-                _ => {}
-            }
-        }
+        let pins = events::pinned(&marks)?;
         // A deleted message is no longer pinned.
         let mut standing = Vec::with_capacity(pins.len());
         for pin in pins {
@@ -284,10 +242,7 @@ async fn fold(
     created: &[StoredEvent],
 ) -> Result<Vec<MessageState>, StoreError> {
     let failed = read_failed("events about messages");
-    let mut states = Vec::with_capacity(created.len());
-    for event in created {
-        states.extend(MessageState::begin(&decoded(event)?));
-    }
+    let states = events::begun(created)?;
     if states.is_empty() {
         return Ok(states);
     }
@@ -299,18 +254,6 @@ async fn fold(
     let mut later = about.fetch_all(&mut *connection).await.map_err(&failed)?;
     let purges = select!("INDEXED BY message_mark WHERE room_id = ? AND kind IN (4, 7, 8) AND kind = 4");
     later.extend(sqlx::query(purges).bind(room.to_sql()).fetch_all(&mut *connection).await.map_err(&failed)?);
-    let mut later = later.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-    later.sort_unstable_by_key(|event| event.seq);
-    for event in &later {
-        let event = decoded(event)?;
-        match event.target() {
-            Some(seq) => {
-                if let Ok(at) = states.binary_search_by_key(&seq, |state| state.seq) {
-                    states[at].apply(&event);
-                }
-            }
-            None => states.iter_mut().filter(|state| state.seq < event.seq).for_each(|state| state.apply(&event)),
-        }
-    }
-    Ok(states)
+    let later = later.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+    events::folded(states, later)
 }

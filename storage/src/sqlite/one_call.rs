@@ -10,8 +10,8 @@
 use hubbub_protocol::ids::Seq;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::{Stop, append::body_of};
-use crate::append::ShardAppend;
+use super::Stop;
+use crate::{append::ShardAppend, sql::events::body_of};
 
 /// Most events of such an append: one statement text for each number of them is kept prepared.
 pub(super) const EVENTS_MAX: usize = 32;
