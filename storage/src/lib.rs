@@ -8,6 +8,7 @@ pub mod facts;
 pub mod log;
 pub mod mem;
 pub mod meta;
+pub mod postgres;
 mod sql;
 pub mod sqlite;
 
@@ -17,6 +18,7 @@ pub use error::{Aftermath, ErrorChain, StoreError};
 pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};
 pub use mem::MemStore;
 pub use meta::MetaStore;
+pub use postgres::{PostgresConfig, PostgresStore, PostgresUrl};
 pub use sqlite::SqliteStore;
 
 /// A store that keeps both the log and the facts, in one database.

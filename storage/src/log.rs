@@ -66,7 +66,7 @@ pub struct RecentKey {
 }
 
 /// Which messages of a room are asked for. Seqs beyond the log's range are no error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Window {
     /// The newest.
     Newest,

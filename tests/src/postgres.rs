@@ -1,0 +1,137 @@
+//! PostgreSQL servers for tests: real ones, started by `tests/postgres`.
+//!
+//! Most tests share one and take a database each: that of `$HUBBUB_TEST_POSTGRES`, which a setup script
+//! of nextest provides, or else one that this process starts for itself and that ends with it. A test
+//! that stops its server has a [`Server`] of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use tempfile::TempDir;
+
+/// Names the server that tests share.
+const SHARED: &str = "HUBBUB_TEST_POSTGRES";
+/// Says that it was made for this run.
+const TEMPORARY: &str = "HUBBUB_TEST_POSTGRES_TEMPORARY";
+
+fn script(arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres");
+    let done = Command::new(script).args(arguments).output().expect("the script tests/postgres runs");
+    told(arguments, &done)
+}
+
+fn told(arguments: &[&str], done: &Output) -> String {
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "tests/postgres {arguments:?} failed: {said}");
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// The URL of the server that tests share, as its superuser.
+///
+/// # Panics
+/// When there is none and none can be started; the panic says how to install one.
+#[must_use]
+pub fn shared() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    URL.get_or_init(|| {
+        let given = std::env::var(SHARED).ok().filter(|url| !url.is_empty());
+        given.unwrap_or_else(|| script(&["serve", &std::process::id().to_string()]))
+    })
+}
+
+/// Whether the shared server and all its databases go by themselves when the tests end.
+#[must_use]
+pub fn shared_is_temporary() -> bool {
+    let given = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !given(SHARED) || given(TEMPORARY)
+}
+
+/// The URL of a database of a server's, given another of its URLs.
+#[must_use]
+pub fn database_of(url: &str, name: &str) -> String {
+    url.rsplit_once('/').map_or_else(|| url.to_owned(), |(server, _)| format!("{server}/{name}"))
+}
+
+/// A server of one test's own.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    url: String,
+}
+
+impl Server {
+    /// Starts a fresh one.
+    ///
+    /// # Panics
+    /// When none can be started; the panic says how to install one.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = TempDir::with_prefix("hubbub-postgres-").expect("a temporary folder");
+        // The server's user is another than this one when this is root.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).expect("our own folder");
+        let url = script(&["start", &folder.path().display().to_string()]);
+        Self { folder, url }
+    }
+
+    /// Its URL, as its superuser.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn folder(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
+    /// Its port.
+    ///
+    /// # Panics
+    /// Never: its URL names one.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let (_, rest) = self.url.rsplit_once(':').expect("a port");
+        rest.split('/').next().and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// Stops it as an operator does: sessions are ended, and what was committed is kept.
+    pub fn stop(&self) {
+        script(&["stop", &self.folder(), "fast"]);
+    }
+
+    /// Ends it as a crash does.
+    pub fn crash(&self) {
+        script(&["stop", &self.folder(), "immediate"]);
+    }
+
+    /// Starts it again, on the same port.
+    pub fn start_again(&self) {
+        script(&["start", &self.folder(), &self.port().to_string()]);
+    }
+
+    /// Runs SQL on its first database; returns what it printed.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn sql(&self, sql: &str) -> String {
+        let done = Command::new("psql").args([self.url.as_str(), "-Atqc", sql]).output().expect("psql runs");
+        told(&["sql"], &done)
+    }
+
+    /// The file of its settings.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.folder.path().join("data/postgresql.auto.conf")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres");
+        // It may be stopped already.
+        let _ = Command::new(script).args(["stop", &self.folder(), "immediate"]).output();
+    }
+}
