@@ -47,6 +47,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         gather: GatherArgs,
     },
+    /// Append to a store without a node: how much it takes, and how soon it answers at a given rate
+    Store(StoreArgs),
     /// Time a bulk import into a stopped node and watch its memory
     Import {
         /// JSON lines, plain or .gz
@@ -120,6 +122,29 @@ pub(crate) struct NodeArgs {
     /// The node's program [default: `hubbub` beside this program]
     #[arg(long, value_name = "PATH")]
     pub(crate) hubbub: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// An empty PostgreSQL database [default: a server of its own, as tests/postgres starts it]
+    #[arg(long, value_name = "URL", env = "HUBBUB_BENCH_POSTGRES", hide_env_values = true)]
+    pub(crate) url: Option<String>,
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) rooms: u64,
+    /// Connections that append side by side
+    #[arg(long, default_value_t = 4)]
+    pub(crate) lanes: usize,
+    /// Messages a second for which the time until the answer is measured
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) rate: u64,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u64,
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: u32,
+    /// Print JSON lines instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

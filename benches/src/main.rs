@@ -26,6 +26,7 @@ mod scan;
 mod schedule;
 mod scratch;
 mod server;
+mod store;
 mod ws;
 
 use std::path::Path;
@@ -60,6 +61,7 @@ fn main() -> Result<()> {
         Command::Connect { connections, gather } => {
             runtime()?.block_on(run_gather(connections, Duration::from_secs(1), gather))
         }
+        Command::Store(args) => store::measure(&args),
         Command::Import { file, node, json } => {
             let report = import::import(&node.binary()?, &file)?;
             if json {

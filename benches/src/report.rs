@@ -11,6 +11,7 @@ use crate::import::ImportReport;
 use crate::load::RunReport;
 use crate::replay::ReplayReport;
 use crate::roundtrip::RoundtripReport;
+use crate::store::StoreReport;
 
 /// Says `line` on standard error, where it disturbs no table.
 pub(crate) fn note(line: &str) {
@@ -29,6 +30,24 @@ pub(crate) fn json(kind: &str, value: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_value(value)?;
     line["kind"] = kind.into();
     say(&format!("{line}\n"))
+}
+
+/// Rows of the store's runs, and their medians.
+pub(crate) fn stores(reports: &[StoreReport]) -> Result<()> {
+    say("| run | messages/s | messages/append | p50 / p99 ms at the rate | rate kept |\n|---|---|---|---|---|\n")?;
+    for report in reports {
+        let answer = report.answer;
+        say(&format!(
+            "| {} | {:.0} | {:.0} | {:.1} / {:.1} | {} |\n",
+            report.run,
+            report.messages_per_s,
+            report.messages_per_append,
+            answer.p50_ms,
+            answer.p99_ms,
+            report.rate_kept
+        ))?;
+    }
+    Ok(())
 }
 
 const RUN_HEAD: [&str; 11] = [

@@ -10,6 +10,7 @@ pub mod import;
 pub mod output;
 pub mod reach;
 pub mod serve;
+pub mod store;
 pub mod token;
 pub mod user;
 
@@ -56,6 +57,9 @@ pub enum Command {
     /// Take an archive in, on a running or a stopped node.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Move the data of a stopped node to another store.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Write a community out as an archive, of a running or a stopped node.
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -104,6 +108,7 @@ impl Cli {
                 link.end(done).await
             }
             Command::Import(command) => command.run(&self.data_dir, &loaded().finish()?).await,
+            Command::Store(command) => command.run(&self.data_dir).await,
             Command::Export(command) => command.run(&self.data_dir, &loaded().finish()?).await,
         }
     }

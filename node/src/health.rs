@@ -20,7 +20,7 @@ use hubbub_protocol::{ids::RoomId, time::Timestamp};
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector};
 use serde_json::json;
 
-use crate::{disk::Disk, edge::conn::Edge, net::Seats};
+use crate::{disk::Disk, edge::conn::Edge, net::Seats, store::PoolGauges};
 
 /// What health and metrics are read from.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub struct Readiness {
 struct Gauges {
     registry: Registry,
     by_name: Vec<(&'static str, IntGauge)>,
+    pools: PoolGauges,
 }
 
 /// Name and meaning of each gauge; docs/metrics.md tells of them.
@@ -74,7 +75,8 @@ impl Gauges {
         }
         // Without /proc there is nothing to tell of the process, and the rest is told all the same.
         let _ = registry.register(Box::new(ProcessCollector::for_self()));
-        Self { registry, by_name }
+        let pools = PoolGauges::register(&registry);
+        Self { registry, by_name, pools }
     }
 }
 
@@ -134,6 +136,7 @@ impl Readiness {
         for ((_, gauge), value) in self.gauges.by_name.iter().zip(values) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
+        self.gauges.pools.set(&self.hub.store().pools());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.gauges.registry.gather(), &mut text)?;
         Ok(text)

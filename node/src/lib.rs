@@ -14,6 +14,7 @@ pub mod net;
 pub mod replay;
 pub mod serve;
 pub mod state;
+pub mod store;
 pub mod web;
 
 #[cfg(test)]

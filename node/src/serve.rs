@@ -12,7 +12,7 @@ use hubbub_protocol::{
     ports::{Clock, Placement},
     shard::ShardBits,
 };
-use hubbub_storage::{SqliteStore, Store};
+use hubbub_storage::Store;
 use parking_lot::Mutex;
 use tokio::{
     net::UnixListener,
@@ -35,7 +35,7 @@ use crate::{
     http::{self, limits::Limits},
     net::{self, Connections, Seats},
     state::{App, AppState, Settings},
-    web,
+    store, web,
 };
 
 /// How long a stopping node waits for its connections to end.
@@ -48,7 +48,7 @@ pub struct Node {
     pub app: App,
     /// The actors.
     pub hub: Hub,
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     data: DataDir,
 }
 
@@ -84,8 +84,7 @@ impl Node {
     /// # Errors
     /// A sentence with the remedy.
     pub async fn open(data: DataDir, config: &NodeConfig) -> Result<Self, Failure> {
-        let store = SqliteStore::open(&data.store()).await?;
-        let shared: Arc<dyn Store> = Arc::new(store.clone());
+        let shared = store::open(&data, &config.store).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids = Arc::new(TsidGenerator::new(1));
         let placement: Arc<dyn Placement> = Arc::new(SingleNode::new(ShardBits::new(config.store.shard_bits)));
@@ -99,8 +98,9 @@ impl Node {
         };
         let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
         let tokens = Arc::new(Tokens(ResumeTokens::open(&*shared).await?));
+        let hub_config = HubConfig { lanes: store::lanes(&config.store), ..HubConfig::default() };
         let ports = Ports { clock: clock.clone(), placement: placement.clone(), tokens, ids: ids.clone() };
-        let hub = Hub::start(shared.clone(), ports, HubConfig::default()).await?;
+        let hub = Hub::start(shared.clone(), ports, hub_config).await?;
         *sign_out.0.lock() = Some(hub.clone());
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -109,8 +109,9 @@ impl Node {
             heartbeat_ms: millis(config.edge.heartbeat),
             rate_limits: config.edge.rate_limits,
             listen: config.listen.public.to_string(),
-            store: config.store.url.clone(),
+            store: store::shown(&config.store.url),
         };
+        let store = shared.clone();
         let limits = Limits::new(config.edge.rate_limits);
         let app = Arc::new(AppState {
             store: shared,

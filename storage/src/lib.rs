@@ -8,9 +8,11 @@ pub mod facts;
 pub mod log;
 pub mod mem;
 pub mod meta;
+pub mod pool;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
+pub mod transfer;
 
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
 pub use effect::Effect;
@@ -18,6 +20,7 @@ pub use error::{Aftermath, ErrorChain, StoreError};
 pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};
 pub use mem::MemStore;
 pub use meta::MetaStore;
+pub use pool::PoolStatus;
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrl};
 pub use sqlite::SqliteStore;
 

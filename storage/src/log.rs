@@ -15,6 +15,7 @@ use hubbub_protocol::{
 use crate::{
     append::{AppendBatch, AppendOutcome},
     error::StoreError,
+    pool::PoolStatus,
 };
 
 /// What a fence says after an activation was tried.
@@ -106,6 +107,14 @@ pub trait LogStore: Send + Sync + Debug {
     async fn check_writes(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// How the connections to the database stand; none for a store without any.
+    fn pools(&self) -> Vec<PoolStatus> {
+        Vec::new()
+    }
+
+    /// Closes the store: what is under way is waited for, and what comes later fails.
+    async fn close(&self) {}
 
     /// Takes each shard over under the epoch beside it, if that is newer than the fence's.
     /// An append that is under way is waited for, and its events are counted in the head returned.

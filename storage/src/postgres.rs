@@ -33,6 +33,8 @@ mod pool;
 mod rows;
 mod session;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod url;
 
@@ -41,7 +43,7 @@ use std::sync::Arc;
 use crate::{append::AppendBatch, error::StoreError};
 
 pub use open::SCHEMA_VERSION;
-pub use pool::PoolStatus;
+pub(crate) use rows::stored_text;
 pub use url::PostgresUrl;
 
 use self::{coalesce::Coalesced, failure::Stop, pool::Pool};
@@ -79,20 +81,6 @@ impl PostgresStore {
     fn lane(&self, batch: &AppendBatch) -> &Pool {
         let shard = batch.shards.first().map_or(0, |part| part.shard.0);
         &self.lanes[shard as usize % self.lanes.len()]
-    }
-
-    /// How the connections stand: lanes taken together, readers, writers.
-    #[must_use]
-    pub fn pools(&self) -> Vec<PoolStatus> {
-        let lanes = self.lanes.iter().map(Pool::status).reduce(PoolStatus::and);
-        lanes.into_iter().chain([self.readers.status(), self.writers.status()]).collect()
-    }
-
-    /// Closes the connections; what is under way is waited for, and what comes later fails.
-    pub async fn close(&self) {
-        for pool in self.lanes.iter().chain([&self.readers, &self.writers]) {
-            pool.close().await;
-        }
     }
 }
 

@@ -12,6 +12,9 @@ mod facts;
 pub(crate) mod people;
 pub(crate) mod rows;
 pub(crate) mod statement;
+pub(crate) mod tally;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::fmt::Debug;
 

@@ -87,6 +87,11 @@ impl SqliteStore {
         self.readers.acquire().await
     }
 
+    /// A reading connection of the caller's own.
+    pub(crate) async fn detached_reader(&self) -> Result<SqliteConnection, sqlx::Error> {
+        Ok(self.reader().await?.detach())
+    }
+
     /// Closes the connections; what is under way is waited for, and what comes later fails. The journal
     /// is brought into the file, which then stands alone.
     pub async fn close(&self) {

@@ -5,9 +5,12 @@
 //! that stops its server has a [`Server`] of its own.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tempfile::TempDir;
@@ -53,6 +56,27 @@ pub fn shared_is_temporary() -> bool {
 #[must_use]
 pub fn database_of(url: &str, name: &str) -> String {
     url.rsplit_once('/').map_or_else(|| url.to_owned(), |(server, _)| format!("{server}/{name}"))
+}
+
+/// A fresh, empty database on the server that tests share.
+///
+/// # Panics
+/// When the server refuses.
+#[must_use]
+pub fn fresh_database() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("hubbub_whole_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    sql(shared(), &format!("CREATE DATABASE {name}"));
+    database_of(shared(), &name)
+}
+
+/// Runs SQL; returns what it printed.
+///
+/// # Panics
+/// When the server refuses.
+pub fn sql(url: &str, sql: &str) -> String {
+    let done = Command::new("psql").args([url, "-Atqc", sql]).output().expect("psql runs");
+    told(&["sql"], &done)
 }
 
 /// A server of one test's own.
@@ -113,18 +137,8 @@ impl Server {
     }
 
     /// Runs SQL on its first database; returns what it printed.
-    ///
-    /// # Panics
-    /// When the server refuses.
     pub fn sql(&self, sql: &str) -> String {
-        let done = Command::new("psql").args([self.url.as_str(), "-Atqc", sql]).output().expect("psql runs");
-        told(&["sql"], &done)
-    }
-
-    /// The file of its settings.
-    #[must_use]
-    pub fn settings(&self) -> PathBuf {
-        self.folder.path().join("data/postgresql.auto.conf")
+        self::sql(&self.url, sql)
     }
 }
 

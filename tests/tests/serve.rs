@@ -80,7 +80,7 @@ fn what_cannot_be_used_is_refused_in_one_sentence_and_with_its_exit_code() {
             2,
             "`edge.heartbeat_ms` is 1, and must be a time from 100ms",
         ),
-        (&["--data-dir", &path("d"), "--store", "postgres://localhost/chat"], 2, "must be \"sqlite\""),
+        (&["--data-dir", &path("d"), "--store", "mysql://localhost/chat"], 2, "must be \"sqlite\", or a URL"),
     ];
     for (arguments, code, sentence) in cases {
         let all = [arguments, &["--listen", free, "--admin-listen", free]].concat();

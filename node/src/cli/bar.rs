@@ -37,6 +37,34 @@ impl Bar {
         Self { bar, total_bytes, began, told: began }
     }
 
+    /// Begins a count of `what`, such as rows, whose total is told with each step.
+    #[must_use]
+    pub fn counting(what: &'static str) -> Self {
+        let bar = Self::begin(Some(0));
+        if let Some(bar) = &bar.bar {
+            bar.set_message(what);
+        }
+        bar
+    }
+
+    /// Shows that `done` of `total` are done.
+    pub fn show_count(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+        } else if self.told.elapsed() >= LINE_EVERY {
+            self.told = Instant::now();
+            output::tell(&format!("{} percent", done.saturating_mul(100) / total.max(1)));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
     fn rate(&self, progress: &Progress) -> u64 {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         progress.lines.saturating_mul(1_000) / ms

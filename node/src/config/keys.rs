@@ -10,7 +10,7 @@ use hubbub_protocol::limits::HEARTBEAT_MS;
 use tracing_subscriber::EnvFilter;
 
 use super::setting::{Rule, Setting, Size, masked};
-use crate::{auth::Registration, net::Connections};
+use crate::{auth::Registration, net::Connections, store};
 
 /// One key.
 #[derive(Debug)]
@@ -169,9 +169,18 @@ keys! {
 
     /// Where everything is kept.
     store: StoreConfig {
-        /// The store: the embedded one, in the data directory.
+        /// The store: the embedded one, in the data directory, or a PostgreSQL database.
+        /// A URL with a password is best set by the environment: a command line is seen by all users of a machine.
         url: String = "sqlite".to_owned(),
-            Rule::Where("\"sqlite\": this version keeps its data in the embedded store only", |url| url == "sqlite");
+            Rule::Where("\"sqlite\", or a URL as postgres://USER:PASSWORD@HOST:PORT/DATABASE", |url| store::is_known(url));
+        /// Connections to PostgreSQL that append messages, each for its share of the shards.
+        /// One carries thousands of messages a second; more keep a slow disk of the server's busy.
+        lanes: u8 = 4, Rule::Within("a number", 1, 64, "4");
+        /// Connections to PostgreSQL that read.
+        /// The server's `max_connections` must allow for lanes, readers and writers of all nodes.
+        readers: u8 = 8, Rule::Within("a number", 1, 128, "8");
+        /// Connections to PostgreSQL that write accounts, memberships and the like.
+        writers: u8 = 4, Rule::Within("a number", 1, 64, "4");
         /// Power of two of the shards that rooms are spread over: 6 makes 64.
         /// Fixed once there is data. More let a larger cluster share the work evenly.
         shard_bits: u8 = 6, Rule::Within("a number", 0, 16, "6");

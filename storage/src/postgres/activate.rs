@@ -17,14 +17,15 @@ use super::{
     append::{Append, Fences, SETTLED_FENCES, fences, shard_from_sql, shard_to_sql},
     facts::{Transaction, read_with},
     failure::Stop,
-    pool::Work,
+    pool::{Pool, Work},
     read_failed, write_failed,
 };
 use crate::{
     append::{AppendBatch, AppendOutcome},
     error::{Cause, StoreError},
     log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window},
-    sql::events::resolved,
+    pool::PoolStatus,
+    sql::{Database, events::resolved, statement::Statement, tally},
 };
 
 const ACTIVATE: &str = "INSERT INTO shard_fence AS s (shard_id, epoch, owner, head) \
@@ -70,6 +71,22 @@ fn append_failed(stop: Stop) -> StoreError {
 impl LogStore for PostgresStore {
     async fn fences(&self, shards: &[ShardId]) -> Result<Vec<(Epoch, ShardSeq)>, StoreError> {
         read_with(&self.readers, || Fences::of(shards.to_vec())).await.map_err(read_failed("fences"))
+    }
+
+    async fn check_writes(&self) -> Result<(), StoreError> {
+        let nothing = Statement::of("UPDATE shard_fence SET head = head WHERE shard_id = -1");
+        self.write("anything", vec![nothing]).await.map(drop)
+    }
+
+    fn pools(&self) -> Vec<PoolStatus> {
+        let lanes = self.lanes.iter().map(Pool::status).reduce(PoolStatus::and);
+        lanes.into_iter().chain([self.readers.status(), self.writers.status()]).collect()
+    }
+
+    async fn close(&self) {
+        for pool in self.lanes.iter().chain([&self.readers, &self.writers]) {
+            pool.close().await;
+        }
     }
 
     async fn activate(&self, shards: &[(ShardId, Epoch)], owner: NodeId) -> Result<Vec<Activation>, StoreError> {
@@ -143,6 +160,6 @@ impl LogStore for PostgresStore {
     }
 
     async fn counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
-        self.read_counts(rooms).await
+        tally::counts(self, rooms).await
     }
 }

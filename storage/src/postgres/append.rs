@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     effects::gathered,
-    facts::{self, Within},
+    facts::{self, TRIES_MAX, Within},
     failure::Stop,
     pool::Work,
 };
@@ -187,7 +187,13 @@ impl Mentions {
 /// The usual append: one statement that commits itself.
 impl Work<Vec<AppendOutcome>> for Append {
     async fn run(self, connection: &mut PgConnection) -> Result<Vec<AppendOutcome>, Stop> {
-        let held = self.append(connection).await?;
+        let mut tries = 1;
+        let held = loop {
+            match self.append(connection).await.map_err(Stop::from) {
+                Err(stop) if stop.asks_again() && tries < TRIES_MAX => tries += 1,
+                done => break done?,
+            }
+        };
         Ok(self.outcomes(connection, &held).await?)
     }
 }

@@ -50,13 +50,22 @@ impl Coalesced {
             let rows = read_in_turn(&store.readers, turn.map_err(&failed)?, statement).await.map_err(&failed)?;
             history::page_of(&rows)
         };
-        asked.answer.get_or_init(|| read).await.as_ref().map(MessagePage::clone).map_err(again)
+        match asked.answer.get_or_init(|| read).await {
+            Ok(page) => Ok(page.clone()),
+            Err(error) => Err(again(error)),
+        }
     }
 
     /// How many were answered by the read of another.
     #[cfg(test)]
     pub(super) fn joined(&self) -> u64 {
         self.joined.load(Ordering::Relaxed)
+    }
+
+    /// Whether any page is on the list.
+    #[cfg(test)]
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.lock().is_empty()
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Times that a write is tried when the server rolls it back for the sake of another.
-const TRIES_MAX: u32 = 4;
+pub(super) const TRIES_MAX: u32 = 4;
 /// Times that a read is tried when its connection fails: all idle ones may, after a restart.
 const READS_MAX: u32 = 12;
 
@@ -92,13 +92,13 @@ pub(super) struct Transaction<W>(pub(super) W);
 
 impl<T: Send, W: Within<T>> Work<T> for Transaction<W> {
     async fn run(self, connection: &mut PgConnection) -> Result<T, Stop> {
-        let mut tries = 1;
-        loop {
+        for _ in 1..TRIES_MAX {
             match transaction(connection, &self.0).await {
-                Err(stop) if stop.asks_again() && tries < TRIES_MAX => tries += 1,
+                Err(stop) if stop.asks_again() => {}
                 done => return done,
             }
         }
+        transaction(connection, &self.0).await
     }
 }
 
@@ -125,13 +125,13 @@ impl Within<Written<PgRow>> for Statements {
 /// A single statement needs no transaction of its own.
 impl Work<Written<PgRow>> for Statements {
     async fn run(self, connection: &mut PgConnection) -> Result<Written<PgRow>, Stop> {
-        let mut tries = 1;
-        loop {
+        for _ in 1..TRIES_MAX {
             match run(connection, &self.0).await {
-                Err(stop) if stop.asks_again() && tries < TRIES_MAX => tries += 1,
+                Err(stop) if stop.asks_again() => {}
                 done => return done,
             }
         }
+        run(connection, &self.0).await
     }
 }
 

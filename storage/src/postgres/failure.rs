@@ -102,7 +102,7 @@ pub(super) fn sentence(url: &PostgresUrl, error: &sqlx::Error) -> String {
         ),
         ("57P03", _) => format!("{url} is starting or stopping: try again in a moment"),
         ("25006", _) => read_only(url),
-        ("42501", _) => format!(
+        ("42501" | "3F000", _) => format!(
             "the user {user} may not make tables in {url}: make it the database's owner, or grant it CREATE on \
              the schema"
         ),

@@ -72,7 +72,6 @@ const EDITS: &str =
 /// Pins and unpins. Purges are left in, so that the partial index says the same.
 const MARKS: &str = select!("WHERE room_id = $1 AND kind IN (4, 7, 8) ORDER BY seq");
 const HEAD: &str = "SELECT seq FROM message WHERE room_id = $1 ORDER BY seq DESC LIMIT 1";
-const COUNT: &str = "SELECT count(*), max(ts) FROM message WHERE room_id = $1 AND kind = 1";
 const RECENT_KEYS: &str = from_first_at!("client_msg_id IS NOT NULL ORDER BY seq DESC LIMIT $3");
 const FIND_KEY: &str = from_first_at!("sender = $3 AND client_msg_id = $4::uuid LIMIT 1");
 const AT: &str = with_later!(
@@ -234,16 +233,6 @@ impl PostgresStore {
             heads.push(rows.first().map_or(Seq(0), |row| Seq::from_sql(row.number(0))));
         }
         Ok(heads)
-    }
-
-    pub(super) async fn read_counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
-        let mut counts = Vec::with_capacity(rooms.len());
-        for room in rooms {
-            let rows = self.read("counts", Statement::of(COUNT).bind(room.to_sql())).await?;
-            let count = |row: &_| (Columns::count(row, 0), Columns::maybe_number(row, 1).map(Timestamp));
-            counts.push(rows.first().map(count).unwrap_or_default());
-        }
-        Ok(counts)
     }
 }
 

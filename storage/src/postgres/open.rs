@@ -25,6 +25,9 @@ const MIGRATION_WAIT: Duration = Duration::from_secs(60);
 const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 /// How long a reader or writer tries to connect again. A lane does not: its owner asks again itself.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an idle connection is taken for alive without asking. A writer is always asked: a write that
+/// meets a dead connection cannot be tried again, since nobody knows whether it was carried out.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 const SERVER: &str = "SELECT current_setting('server_version_num')::int, \
      pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', \
@@ -50,10 +53,10 @@ impl PostgresStore {
         migrate(&mut session.connection, url, MIGRATIONS).await?;
         // It has served; that it is gone is all that is wanted.
         let _ = session.connection.close().await;
-        let pool = |name, max, patience| Pool::new(name, options.clone(), max, patience);
-        let lanes = (0..config.lanes.max(1)).map(|_| pool("lanes", 1, Duration::ZERO)).collect();
-        let readers = pool("readers", config.readers.max(1), PATIENCE);
-        let writers = pool("writers", config.writers.max(1), PATIENCE);
+        let pool = |name, max: usize, times| Pool::new(name, options.clone(), max.max(1), times);
+        let lanes = (0..config.lanes.max(1)).map(|_| pool("lanes", 1, (Duration::ZERO, TRUSTED_IDLE))).collect();
+        let readers = pool("readers", config.readers, (PATIENCE, TRUSTED_IDLE));
+        let writers = pool("writers", config.writers, (PATIENCE, Duration::ZERO));
         Ok(Self { lanes, readers, writers, pages: std::sync::Arc::default() })
     }
 }

@@ -20,14 +20,13 @@ use super::{
     failure::Stop,
     session::{Session, silent},
 };
+use crate::pool::PoolStatus;
 
 /// Longest wait for a connection when all are lent.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for the end of one piece of work: more than the server takes for two statements that
 /// it gives up on.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
-/// A connection that has been idle for longer is asked whether it is still there before it is lent.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// Pause between two tries to connect.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for those at work when the pool is closed.
@@ -37,39 +36,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(15);
 pub(super) trait Work<T>: Send + 'static {
     /// Does it.
     fn run(self, connection: &mut PgConnection) -> impl Future<Output = Result<T, Stop>> + Send;
-}
-
-/// How the connections of one kind stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolStatus {
-    /// What they are for: `lanes`, `readers` or `writers`.
-    pub name: &'static str,
-    /// Most that may be open.
-    pub max: usize,
-    /// Open now.
-    pub open: usize,
-    /// Open and lent to nobody.
-    pub idle: usize,
-    /// How often somebody had to wait for one, since the start.
-    pub waits: u64,
-    /// How long they waited altogether, in milliseconds.
-    pub waited_ms: u64,
-    /// How often one was lost: it failed, or the server did not answer in time.
-    pub lost: u64,
-}
-
-impl PoolStatus {
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self {
-            name: self.name,
-            max: self.max + other.max,
-            open: self.open + other.open,
-            idle: self.idle + other.idle,
-            waits: self.waits + other.waits,
-            waited_ms: self.waited_ms + other.waited_ms,
-            lost: self.lost + other.lost,
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +53,8 @@ struct Inner {
     options: PgConnectOptions,
     /// For how long making a connection is tried again while the server is not there.
     patience: Duration,
+    /// A connection that has been idle for longer is asked whether it is still there before it is lent.
+    trusted_idle: Duration,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
     /// Names of sessions whose end is not known: they may still be at work on the server.
@@ -99,10 +67,15 @@ struct Inner {
 pub(super) struct Pool(Arc<Inner>);
 
 impl Pool {
-    pub(super) fn new(name: &'static str, options: PgConnectOptions, max: usize, patience: Duration) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        options: PgConnectOptions,
+        max: usize,
+        (patience, trusted_idle): (Duration, Duration),
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(max));
         let (idle, loose, counts) = (Mutex::default(), Mutex::default(), Counts::default());
-        Self(Arc::new(Inner { name, max, options, patience, permits, idle, loose, counts }))
+        Self(Arc::new(Inner { name, max, options, patience, trusted_idle, permits, idle, loose, counts }))
     }
 
     pub(super) fn status(&self) -> PoolStatus {
@@ -195,7 +168,7 @@ impl Inner {
     async fn session(&self) -> Result<Session, Stop> {
         loop {
             let Some(mut session) = self.idle.lock().pop() else { break };
-            if session.answered.elapsed() <= TRUSTED_IDLE {
+            if session.answered.elapsed() < self.trusted_idle {
                 return Ok(session);
             }
             let there = tokio::time::timeout(ANSWER_WITHIN, session.connection.ping()).await;

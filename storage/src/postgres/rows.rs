@@ -13,7 +13,7 @@ use crate::sql::columns::Columns;
 const MARK: char = '\u{E000}';
 
 /// A text as it is stored.
-pub(super) fn stored_text(text: &str) -> Cow<'_, str> {
+pub(crate) fn stored_text(text: &str) -> Cow<'_, str> {
     if !text.contains(['\0', MARK]) {
         return Cow::Borrowed(text);
     }

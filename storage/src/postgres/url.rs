@@ -14,10 +14,14 @@ pub struct PostgresUrl {
 }
 
 impl PostgresUrl {
+    pub(crate) const fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     /// Whether `text` means a PostgreSQL database.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
-        text.starts_with("postgres:") || text.starts_with("postgresql:")
+        text.starts_with("postgres://") || text.starts_with("postgresql://")
     }
 }
 

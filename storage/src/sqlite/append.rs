@@ -21,6 +21,7 @@ use crate::{
     sql::{
         Database,
         events::{body_of, refused, resolved},
+        tally,
     },
 };
 
@@ -171,6 +172,10 @@ impl LogStore for SqliteStore {
         self.check().await
     }
 
+    async fn close(&self) {
+        SqliteStore::close(self).await;
+    }
+
     async fn activate(&self, shards: &[(ShardId, Epoch)], owner: NodeId) -> Result<Vec<Activation>, StoreError> {
         self.write("fences", Activate(shards.to_vec(), owner)).await
     }
@@ -259,6 +264,6 @@ impl LogStore for SqliteStore {
     }
 
     async fn counts(&self, rooms: &[RoomId]) -> Result<Vec<(u64, Option<Timestamp>)>, StoreError> {
-        self.read_counts(rooms).await
+        tally::counts(self, rooms).await
     }
 }

@@ -4,8 +4,6 @@
 //! it: without statistics SQLite prefers the primary key, and a page of a large room would cost as
 //! much as the room.
 
-mod tally;
-
 use hubbub_protocol::{
     ids::{MessageKey, RoomId, Seq, ShardSeq, UserId},
     message::MessageState,

@@ -6,25 +6,12 @@ mod opening;
 mod plans;
 mod tally;
 
-use hubbub_protocol::{
-    event::{Created, Event, EventBody},
-    ids::{Epoch, MessageKey, NodeId, RoomId, Seq, ShardSeq, UserId},
-    shard::ShardId,
-    time::Timestamp,
-};
+use hubbub_protocol::ids::NodeId;
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use super::{SqliteStore, open};
-use crate::{
-    append::{AppendBatch, NewEvent, ShardAppend},
-    log::LogStore,
-};
-
-const ROOM: RoomId = RoomId::from_raw(5_000);
-const ADA: UserId = UserId::from_raw(101);
-const SHARD: ShardId = ShardId(7);
-const EPOCH: Epoch = Epoch(1);
+use crate::log::LogStore;
+pub(super) use crate::sql::testing::{EPOCH, ROOM, SHARD, messages};
 
 /// A store in which `SHARD` is ours.
 async fn ours(pragmas: &[(&'static str, &'static str)]) -> (SqliteStore, TempDir) {
@@ -34,25 +21,6 @@ async fn ours(pragmas: &[(&'static str, &'static str)]) -> (SqliteStore, TempDir
     let store = SqliteStore::open_with(&file, options).await.expect("a fresh store opens");
     store.activate(&[(SHARD, EPOCH)], NodeId(1)).await.expect("a write");
     (store, folder)
-}
-
-/// The next `events` messages of `ROOM`, alone in its shard, after the first `head`.
-fn messages(head: u64, events: u64) -> AppendBatch {
-    let message = |seq| {
-        let text = format!("message {seq}");
-        let event = Event {
-            room: ROOM,
-            seq: Seq(seq),
-            ts: Timestamp(1_795_435_200_000 + seq.cast_signed()),
-            by: ADA,
-            key: Some(MessageKey(Uuid::from_u128(u128::from(seq)))),
-            body: EventBody::MessageCreated(Box::new(Created { text, ..Created::default() })),
-        };
-        NewEvent::of(&event, ShardSeq(seq), event.encode())
-    };
-    let events = (head + 1..=head + events).map(message).collect();
-    let part = ShardAppend { shard: SHARD, epoch: EPOCH, old_head: ShardSeq(head), events, effects: Vec::new() };
-    AppendBatch { shards: vec![part] }
 }
 
 async fn head(store: &SqliteStore) -> u64 {

@@ -35,6 +35,14 @@ BEGIN
     END LOOP;
 END $$;
 
+-- How many messages a room had up to a seq, so that a count goes on from there. Any row may be missing.
+CREATE TABLE room_tally (
+    room_id  bigint PRIMARY KEY,
+    seq      bigint NOT NULL,
+    messages bigint NOT NULL,
+    last_ts  bigint
+);
+
 CREATE TABLE user_account (
     id         bigint PRIMARY KEY,
     name       text COLLATE "C" NOT NULL UNIQUE,

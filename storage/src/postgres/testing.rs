@@ -9,7 +9,10 @@ use std::{
 use hubbub_tests::postgres::{database_of, shared, shared_is_temporary};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
-use crate::postgres::{PostgresConfig, PostgresStore, PostgresUrl, open::MIGRATIONS};
+use crate::{
+    LogStore as _,
+    postgres::{PostgresConfig, PostgresStore, PostgresUrl, open::MIGRATIONS},
+};
 
 /// A lock of the tests' own.
 const LOCK: i64 = 4_711;
@@ -17,9 +20,9 @@ const LOCK: i64 = 4_711;
 /// An empty store's database. Dropping it takes half a second, so it is left to a server that goes with
 /// the run.
 #[derive(Debug)]
-pub(super) struct Database {
-    pub(super) url: PostgresUrl,
-    pub(super) text: String,
+pub(crate) struct Database {
+    pub(crate) url: PostgresUrl,
+    pub(crate) text: String,
     name: String,
 }
 
@@ -64,7 +67,7 @@ async fn template(connection: &mut PgConnection) -> String {
 
 impl Database {
     /// An empty database with our tables.
-    pub(super) async fn fresh() -> Self {
+    pub(crate) async fn fresh() -> Self {
         let mut connection = admin().await;
         run(&mut connection, format!("SELECT pg_advisory_lock({LOCK})")).await;
         let template = template(&mut connection).await;
@@ -74,7 +77,7 @@ impl Database {
     }
 
     /// An empty database without any.
-    pub(super) async fn bare() -> Self {
+    pub(crate) async fn bare() -> Self {
         let made = Self::named(name());
         run(&mut admin().await, format!("CREATE DATABASE {}", made.name)).await;
         made
@@ -86,7 +89,7 @@ impl Database {
     }
 
     /// A plain connection to it.
-    pub(super) async fn connect(&self) -> PgConnection {
+    pub(crate) async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.text).await.expect("plain PostgreSQL")
     }
 }
