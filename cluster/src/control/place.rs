@@ -1,0 +1,54 @@
+//! Which node orders which shard.
+
+use hubbub_protocol::{
+    ids::{Epoch, NodeId},
+    shard::ShardId,
+};
+use serde::{Deserialize, Serialize};
+
+/// Most moves in one command: 512 × 20 bytes are 10 KB, one small write to the log.
+pub const MOVES_MAX: usize = 512;
+
+/// Whether a shard stays where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// Nobody is moving it.
+    Stable,
+    /// Its owner is handing it over.
+    Moving {
+        /// The owner to be.
+        to: NodeId,
+    },
+}
+
+/// One shard: its owner, and the epoch under which the owner may append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardPlace {
+    /// The node that orders it.
+    pub owner: NodeId,
+    /// Grows with every change of owner and every new activation.
+    pub epoch: Epoch,
+    /// Whether it is being handed over.
+    pub place: Place,
+    /// The database that holds its log.
+    pub cell: u16,
+}
+
+impl ShardPlace {
+    /// The same shard under `owner`, at the next epoch.
+    #[must_use]
+    pub const fn given_to(self, owner: NodeId) -> Self {
+        Self { owner, epoch: self.epoch.next(), place: Place::Stable, cell: self.cell }
+    }
+}
+
+/// A shard that is to change its owner, or to be activated again by the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardMove {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its epoch as far as the proposer knows; a move of an older epoch does nothing.
+    pub epoch: Epoch,
+    /// The owner to be.
+    pub to: NodeId,
+}
