@@ -62,8 +62,7 @@ pub fn decode<const LIMIT: usize, T: DeserializeOwned>(version: u8, bytes: &[u8]
     if found != version {
         return Err(CodecError::Version { found, known: version });
     }
-    let (value, read) =
-        bincode::serde::decode_from_slice(body, layout::<LIMIT>()).map_err(CodecError::Decode)?;
+    let (value, read) = bincode::serde::decode_from_slice(body, layout::<LIMIT>()).map_err(CodecError::Decode)?;
     if read == body.len() { Ok(value) } else { Err(CodecError::Trailing(body.len() - read)) }
 }
 

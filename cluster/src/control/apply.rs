@@ -104,15 +104,12 @@ impl Control {
         self.tokens.remove(&id).map(|_| Answer::Done).ok_or(Refusal::TokenRefused)
     }
 
-    fn configure(
-        &mut self,
-        version: u64,
-        changes: std::collections::BTreeMap<String, Option<String>>,
-    ) -> Ruling {
+    fn configure(&mut self, version: u64, changes: std::collections::BTreeMap<String, Option<String>>) -> Ruling {
         if version != self.settings.version {
             return Err(Refusal::ConfigChanged(self.settings.version));
         }
-        let size = |(name, value): (&String, &Option<String>)| name.len().max(value.as_ref().map_or(0, String::len));
+        let size =
+            |(name, value): (&String, &Option<String>)| name.len().max(value.as_ref().map_or(0, String::len));
         if changes.iter().map(size).any(|bytes| bytes > SETTING_BYTES_MAX) {
             return Err(Refusal::Wrong("length of a setting".into()));
         }

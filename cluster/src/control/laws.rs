@@ -17,7 +17,8 @@ use super::{
 /// Commands over few nodes, shards, epochs and tokens, so that they meet.
 fn any_command() -> impl Strategy<Value = Command> {
     let node = || (0_u64..24).prop_map(|n| NodeId(if n == 0 { 1 } else { n }));
-    let shard_move = (0_u32..9, 1_u64..6, 0_u64..24).prop_map(|(shard, epoch, node)| samples::to(shard, epoch, node));
+    let shard_move =
+        (0_u32..9, 1_u64..6, 0_u64..24).prop_map(|(shard, epoch, node)| samples::to(shard, epoch, node));
     let moves = prop::collection::vec(shard_move, 1..6);
     let state = prop::sample::select(vec![
         MemberState::Up,

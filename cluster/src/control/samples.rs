@@ -70,7 +70,10 @@ pub(crate) fn every_command() -> Vec<(&'static str, Command)> {
         ("create_token", create_token(5, 3)),
         ("join", join(5, 2)),
         ("set_state", up(12)),
-        ("register", Command::Register { node: NodeId(12), incarnation: 2, addresses: vec!["b:1".into()], versions }),
+        (
+            "register",
+            Command::Register { node: NodeId(12), incarnation: 2, addresses: vec!["b:1".into()], versions },
+        ),
         ("assign", Command::Assign { moves: vec![to(0, 1, 12)] }),
         ("begin_moves", Command::BeginMoves { moves: vec![to(1, 1, 12), to(2, 1, 12)] }),
         ("finish_move", Command::FinishMove { shard: ShardId(1), epoch: Epoch(1) }),

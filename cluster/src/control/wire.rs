@@ -72,7 +72,11 @@ mod tests {
         for (name, command) in samples::every_command() {
             let request = Request { id: Some(samples::request_id(1)), command };
             let bytes = requests_to_bytes(std::slice::from_ref(&request)).expect("small");
-            assert_eq!(lines.next(), Some(format!("{name} {}", hex(&bytes)).as_str()), "the bytes of {name} changed");
+            assert_eq!(
+                lines.next(),
+                Some(format!("{name} {}", hex(&bytes)).as_str()),
+                "the bytes of {name} changed"
+            );
             assert_eq!(requests_from_bytes(&bytes).expect("as written"), [request]);
         }
         assert_eq!(lines.next(), None);
