@@ -8,7 +8,7 @@ use hubbub_protocol::{
 use super::{
     apply::Ruling,
     command::{Answer, Refusal},
-    member::{ADDRESSES_MAX, FOUNDER, MEMBERS_MAX, Member, MemberState, NewMember, VersionRange},
+    member::{FOUNDER, MEMBERS_MAX, Member, MemberState, NewMember, VersionRange},
     place::{Place, ShardPlace},
     state::{CaFacts, Control},
     token::TokenId,
@@ -105,7 +105,6 @@ impl Control {
         if let Some(fault) = about.fault() {
             return Err(Refusal::Wrong(fault.into()));
         }
-        debug_assert!(about.addresses.len() <= ADDRESSES_MAX, "checked by fault");
         if incarnation > member.incarnation && member.state == MemberState::Down {
             member.state = MemberState::Joining;
         }

@@ -1,12 +1,15 @@
 //! Stories of three nodes: see [`group`](super::group).
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hubbub_protocol::ids::NodeId;
 
 use super::{
     ChangeError, ProposeError, RaftEar as _, ReadError, StartError,
-    group::{Group, peer, until},
+    group::{Group, TIMING, peer, until},
     types::Vote,
     wire::Message,
 };
@@ -175,5 +178,24 @@ async fn nobody_speaks_to_raft_under_another_nodes_number_or_in_nonsense() {
         assert!(founder.hear(NodeId(5), message.slice(..cut)).await.is_none());
     }
     assert!(founder.hear(NodeId(5), message).await.is_some());
+    group.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_dies_is_replaced_every_time_within_two_of_the_widest_windows() {
+    let mut group = Group::of_three().await;
+    let widest = group.slots.values().map(|slot| TIMING.window(*slot).1).max().expect("three nodes");
+    // Two windows, a tick for each, and as much again for a machine that is busy with other tests.
+    let within = Duration::from_millis(2 * (2 * widest + 3 * TIMING.heartbeat_ms));
+    for version in 0..4 {
+        let leader = group.leader().await;
+        group.stop(leader).await;
+        let died = Instant::now();
+        assert_eq!(group.write(set(version, "again")).await, Answer::Done);
+        let took = died.elapsed();
+        assert!(took < within, "it took {took:?}, longer than {within:?}");
+        group.start(leader, group.slots[&leader]).await;
+        group.agree().await;
+    }
     group.end().await;
 }

@@ -157,8 +157,8 @@ impl RaftNode {
         }
     }
 
-    /// Makes one change of who takes part, and returns once it is complete. A node that loses its vote leaves the
-    /// group; one that is added follows first.
+    /// Makes one change of who takes part, and returns once it is complete. A node that loses its vote goes on
+    /// following, until [`Change::RemoveLearner`].
     ///
     /// # Errors
     /// [`ChangeError`].
