@@ -120,7 +120,7 @@ async fn an_archive_goes_in_and_out_of_running_and_stopped_nodes_unchanged() {
     let (data, password) = (path("data"), path("password"));
     printed(&["--data-dir", &data, "user", "create", "root", "--owner", "--password-file", &password]);
     let import = |more: &[&str]| -> Value {
-        let all = [&["import", "jsonl", "--json", "--community"], more].concat();
+        let all = [&["import", "jsonl", "--json", "--direct", "--community"], more].concat();
         serde_json::from_str(&printed(&all)).expect("JSON")
     };
     let done = import(&["Old", &path("in.jsonl"), "--data-dir", &data]);

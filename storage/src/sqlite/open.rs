@@ -21,6 +21,8 @@ const MIGRATIONS: &[&str] = &[
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 /// What the journal holds before it is brought into the file, by SQLite's default: 1,000 pages of 4 KiB.
 const JOURNAL_BYTES: u64 = 1_000 * 4_096;
+/// Free space from which the journal is given its size at the start: sixteen times what that takes.
+const SPARE_BYTES: u64 = 16 * JOURNAL_BYTES;
 /// Connections that read side by side: two cores' worth, and as many that wait for the disk.
 const READERS: u32 = 4;
 /// How long a lock is waited for. Only another process could hold one.
@@ -44,8 +46,10 @@ impl SqliteStore {
         let fail = |error: sqlx::Error| StoreError::Open(sentence(file, &error));
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(fail)?;
         migrate(&mut writer, file, MIGRATIONS).await?;
-        // Without it commits take longer; a full disk is told of by whoever writes to it.
-        let _ = reserve_journal(&mut writer).await;
+        if has_room_for_journal(file) {
+            // Without it commits take longer, and nothing else: whoever writes tells of a failing disk.
+            let _ = reserve_journal(&mut writer).await;
+        }
         let readers = options.read_only(true).create_if_missing(false);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -58,6 +62,12 @@ impl SqliteStore {
             .map_err(fail)?;
         Ok(Self { writer: Arc::new(Mutex::new(Some(Writer::of(writer)))), readers, failed: Arc::default() })
     }
+}
+
+/// Whether the disk has room to spare: what little there is belongs to what is sent.
+fn has_room_for_journal(file: &Path) -> bool {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= SPARE_BYTES)
 }
 
 /// Lets the journal have its full size from the start. One that grows has its length brought to disk
