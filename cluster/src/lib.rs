@@ -2,8 +2,10 @@
 
 pub mod autopilot;
 pub mod control;
+pub mod identity;
 pub mod plan;
 pub mod raft;
 pub mod single;
+pub mod transport;
 
 pub use single::SingleNode;

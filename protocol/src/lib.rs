@@ -10,6 +10,7 @@ pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod op;
+pub mod peer;
 pub mod permissions;
 pub mod ports;
 pub mod push;

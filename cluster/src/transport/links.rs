@@ -1,0 +1,184 @@
+//! The links of this node, by peer; the [`PeerBus`] over them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+
+use hubbub_protocol::{
+    ids::NodeId,
+    peer::{AskError, Class, Envelope, Eventually, Lane, PeerBus, PeerChange, PeerInbox, SendError},
+};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::{PeerStatus, limits::ASK_TIMEOUT_MAX, link::Link, track::Purpose};
+
+type Key = (NodeId, Purpose);
+
+/// The table of links. A link stands in it from before its `Up` until after its `Down`, so the next link to the same
+/// peer begins when the last is wholly over.
+#[derive(Debug)]
+pub(super) struct Links {
+    me: NodeId,
+    pub(super) inbox: Arc<dyn PeerInbox>,
+    table: RwLock<BTreeMap<Key, Arc<Link>>>,
+    changes: watch::Sender<u64>,
+}
+
+/// Another link to the same peer is kept instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OtherKept;
+
+/// A link's place in the table; leaving it ends the link.
+#[derive(Debug)]
+pub(super) struct Place {
+    links: Arc<Links>,
+    link: Arc<Link>,
+    announced: bool,
+}
+
+impl Links {
+    pub(super) fn new(me: NodeId, inbox: Arc<dyn PeerInbox>) -> Arc<Self> {
+        Arc::new(Self { me, inbox, table: RwLock::default(), changes: watch::Sender::new(0) })
+    }
+
+    /// Takes `link` in, when the peer has no link or a lesser one; waits until that one is over.
+    pub(super) async fn admit(self: &Arc<Self>, link: Arc<Link>) -> Result<Place, OtherKept> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            {
+                let mut table = self.table.write();
+                match table.get(&(link.peer, link.purpose)) {
+                    None => {
+                        table.insert((link.peer, link.purpose), link.clone());
+                        return Ok(Place { links: self.clone(), link, announced: false });
+                    }
+                    Some(older) if link.replaces(older, self.me) => older.over.cancel(),
+                    Some(_) => return Err(OtherKept),
+                }
+            }
+            changes.changed().await.map_err(|_| OtherKept)?;
+        }
+    }
+
+    pub(super) fn link(&self, peer: NodeId, purpose: Purpose) -> Option<Arc<Link>> {
+        let link = self.table.read().get(&(peer, purpose)).cloned();
+        link.filter(|link| !link.over.is_cancelled())
+    }
+
+    /// Whether both connections to `peer` stand.
+    pub(super) fn is_linked(&self, peer: NodeId) -> bool {
+        Purpose::ALL.into_iter().all(|purpose| self.link(peer, purpose).is_some())
+    }
+
+    /// Hears of every link that comes or goes.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Ends the links to `peer`.
+    pub(super) fn end(&self, peer: NodeId) {
+        Purpose::ALL.into_iter().filter_map(|purpose| self.link(peer, purpose)).for_each(|link| link.over.cancel());
+    }
+
+    /// Ends all links.
+    pub(super) fn end_all(&self) {
+        self.table.read().values().for_each(|link| link.over.cancel());
+    }
+
+    /// Waits until [`is_linked`](Self::is_linked); `false` when it is not within `timeout`.
+    pub(super) async fn wait_linked(&self, peer: NodeId, timeout: Duration) -> bool {
+        let mut changes = self.changes();
+        let linked = changes.wait_for(|_| self.is_linked(peer));
+        tokio::time::timeout(timeout, linked).await.is_ok_and(|changed| changed.is_ok())
+    }
+
+    /// Waits until no link is left.
+    pub(super) async fn wait_empty(&self) {
+        // The sender is ours, so this cannot fail.
+        drop(self.changes().wait_for(|_| self.table.read().is_empty()).await);
+    }
+
+    /// The peers that have a link.
+    pub(super) fn peers(&self) -> BTreeSet<NodeId> {
+        self.table.read().keys().map(|(peer, _)| *peer).collect()
+    }
+
+    /// How `node` stands; `fault` is told only while it is not linked.
+    pub(super) fn status(&self, node: NodeId, fault: Option<String>) -> PeerStatus {
+        let waiting = |purpose| {
+            let link = self.link(node, purpose);
+            link.map_or(0, |link| Class::ALL.into_iter().map(|class| link.waiting_bytes(class)).sum())
+        };
+        let linked = self.is_linked(node);
+        let waiting_bytes = Purpose::ALL.into_iter().map(waiting).sum::<usize>();
+        PeerStatus { node, linked, waiting_bytes, fault: fault.filter(|_| !linked) }
+    }
+
+    fn way(&self, to: NodeId, class: Class) -> Result<Arc<Link>, SendError> {
+        self.link(to, Purpose::of(class)).ok_or(SendError::Unreachable { node: to })
+    }
+}
+
+impl Place {
+    /// Tells the inbox, does `work` until it is done or the link is over, and tells the inbox again.
+    pub(super) async fn hold(mut self, work: impl Future<Output = ()> + Send) {
+        if self.link.purpose == Purpose::Main {
+            self.links.inbox.changed(self.link.peer, PeerChange::Up);
+            self.announced = true;
+        }
+        self.links.changes.send_modify(|changes| *changes += 1);
+        tokio::select! {
+            () = work => {}
+            () = self.link.over.cancelled() => {}
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.link.over.cancel();
+        self.link.asks.end();
+        if self.announced {
+            self.links.inbox.changed(self.link.peer, PeerChange::Down);
+        }
+        self.links.table.write().remove(&(self.link.peer, self.link.purpose));
+        self.links.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+impl PeerBus for Links {
+    fn this_node(&self) -> NodeId {
+        self.me
+    }
+
+    fn cast(&self, to: NodeId, lane: Lane, envelope: Envelope) -> Result<(), SendError> {
+        self.way(to, lane.class)?.cast(lane, envelope)
+    }
+
+    fn ask(
+        &self,
+        to: NodeId,
+        lane: Lane,
+        envelope: Envelope,
+        timeout: Duration,
+    ) -> Eventually<Result<Envelope, AskError>> {
+        let waited = timeout.min(ASK_TIMEOUT_MAX);
+        let begun = self.way(to, lane.class).and_then(|link| link.ask(lane, envelope, waited));
+        Box::pin(async move {
+            let mut waiting = begun?;
+            match tokio::time::timeout(waited, waiting.answer()).await {
+                Ok(Some(answer)) => Ok(answer?),
+                Ok(None) => Err(AskError::Lost { node: to }),
+                Err(_) => Err(AskError::TimedOut { node: to, waited }),
+            }
+        })
+    }
+
+    fn whisper(&self, to: NodeId, envelope: Envelope) -> Result<(), SendError> {
+        self.way(to, Class::Control)?.whisper(envelope)
+    }
+}
