@@ -244,11 +244,11 @@ impl Task {
             return Ok(());
         }
         let stored = self.store.fences(&shards).await?;
-        let wanted: Vec<_> = shards
-            .iter()
-            .zip(stored)
-            .map(|(shard, (epoch, _))| (*shard, self.placement.fresh_epoch(*shard, epoch)))
-            .collect();
+        let asked = shards.iter().zip(stored).map(|(shard, (epoch, _))| {
+            let fresh = self.placement.fresh_epoch(*shard, epoch);
+            async move { fresh.await.map(|fresh| (*shard, fresh)) }
+        });
+        let wanted: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
         let activations = self.store.activate(&wanted, self.placement.this_node()).await?;
         for ((shard, epoch), activation) in wanted.into_iter().zip(activations) {
             match activation {

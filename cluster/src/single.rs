@@ -1,10 +1,14 @@
 //! A cluster of one: this node orders every shard.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use hubbub_protocol::{
     ids::{Epoch, NodeId},
-    ports::Placement,
+    peer::Eventually,
+    ports::{Placed, Placement},
     shard::{ShardBits, ShardId},
 };
 
@@ -24,6 +28,10 @@ impl SingleNode {
     pub fn new(bits: ShardBits) -> Self {
         Self { bits, given: Mutex::default() }
     }
+
+    fn given(&self) -> MutexGuard<'_, HashMap<ShardId, Epoch>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Placement for SingleNode {
@@ -35,15 +43,24 @@ impl Placement for SingleNode {
         self.bits
     }
 
-    fn owner(&self, _shard: ShardId) -> NodeId {
-        ONLY
+    fn place(&self, shard: ShardId) -> Placed {
+        let epoch = self.given().get(&shard).copied().unwrap_or_default();
+        Placed { owner: ONLY, epoch, moving: false }
     }
 
-    fn fresh_epoch(&self, shard: ShardId, stored: Epoch) -> Epoch {
-        let mut given = self.given.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn map_version(&self) -> u64 {
+        1
+    }
+
+    fn others(&self) -> Arc<[NodeId]> {
+        Arc::from([])
+    }
+
+    fn fresh_epoch(&self, shard: ShardId, stored: Epoch) -> Eventually<Option<Epoch>> {
+        let mut given = self.given();
         let newest = given.entry(shard).or_default();
         *newest = (*newest).max(stored).next();
-        *newest
+        Box::pin(std::future::ready(Some(*newest)))
     }
 }
 
@@ -51,11 +68,13 @@ impl Placement for SingleNode {
 mod tests {
     use super::*;
 
-    #[test]
-    fn epochs_rise_whatever_the_fence_says() {
+    #[tokio::test]
+    async fn epochs_rise_whatever_the_fence_says() {
         let node = SingleNode::new(ShardBits::new(6));
-        let epochs = [0, 5, 3, 3].map(|stored| node.fresh_epoch(ShardId(1), Epoch(stored)));
-        assert_eq!(epochs, [Epoch(1), Epoch(6), Epoch(7), Epoch(8)]);
-        assert_eq!(node.fresh_epoch(ShardId(2), Epoch(0)), Epoch(1));
+        for (stored, fresh) in [(0, 1), (5, 6), (3, 7), (3, 8)] {
+            assert_eq!(node.fresh_epoch(ShardId(1), Epoch(stored)).await, Some(Epoch(fresh)));
+            assert_eq!(node.place(ShardId(1)).epoch, Epoch(fresh));
+        }
+        assert_eq!(node.fresh_epoch(ShardId(2), Epoch(0)).await, Some(Epoch(1)));
     }
 }

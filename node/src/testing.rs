@@ -18,7 +18,8 @@ use axum::{
 use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
 use hubbub_protocol::{
     ids::{Epoch, NodeId, SessionId, TsidGenerator, UserId},
-    ports::{Clock, Placement},
+    peer::Eventually,
+    ports::{Clock, Placed, Placement},
     shard::{ShardBits, ShardId},
     time::Timestamp,
 };
@@ -65,11 +66,17 @@ impl Placement for AllHere {
     fn shard_bits(&self) -> ShardBits {
         ShardBits::new(8)
     }
-    fn owner(&self, _: ShardId) -> NodeId {
-        NodeId(1)
+    fn place(&self, _: ShardId) -> Placed {
+        Placed { owner: NodeId(1), epoch: Epoch(0), moving: false }
     }
-    fn fresh_epoch(&self, _: ShardId, stored: Epoch) -> Epoch {
-        stored.next()
+    fn map_version(&self) -> u64 {
+        1
+    }
+    fn others(&self) -> Arc<[NodeId]> {
+        Arc::from([])
+    }
+    fn fresh_epoch(&self, _: ShardId, stored: Epoch) -> Eventually<Option<Epoch>> {
+        Box::pin(std::future::ready(Some(stored.next())))
     }
 }
 

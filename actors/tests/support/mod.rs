@@ -16,7 +16,8 @@ use hubbub_protocol::{
     frame::Frame,
     ids::{CommunityId, Epoch, MessageKey, NodeId, RoomId, Seq, SessionId, TsidGenerator, UserId},
     op::{Intents, Mode, Op},
-    ports::{Clock, Placement},
+    peer::Eventually,
+    ports::{Clock, Placed, Placement},
     rest,
     room::Room,
     shard::{ShardBits, ShardId},
@@ -48,11 +49,17 @@ impl Placement for AllHere {
     fn shard_bits(&self) -> ShardBits {
         ShardBits::new(4)
     }
-    fn owner(&self, _: ShardId) -> NodeId {
-        NodeId(1)
+    fn place(&self, _: ShardId) -> Placed {
+        Placed { owner: NodeId(1), epoch: Epoch(0), moving: false }
     }
-    fn fresh_epoch(&self, _: ShardId, stored: Epoch) -> Epoch {
-        stored.next()
+    fn map_version(&self) -> u64 {
+        1
+    }
+    fn others(&self) -> Arc<[NodeId]> {
+        Arc::from([])
+    }
+    fn fresh_epoch(&self, _: ShardId, stored: Epoch) -> Eventually<Option<Epoch>> {
+        Box::pin(std::future::ready(Some(stored.next())))
     }
 }
 

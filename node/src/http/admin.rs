@@ -84,7 +84,7 @@ pub struct Place {
 async fn nodes(State(app): State<App>, _: Operator) -> Json<Page<Node>> {
     let this = app.placement.this_node();
     let all = 0..app.placement.shard_bits().count();
-    let owned = all.filter(|shard| app.placement.owner(ShardId(*shard)) == this);
+    let owned = all.filter(|shard| app.placement.place(ShardId(*shard)).owner == this);
     let observed = app.hub.observe();
     let node = Node {
         node: this,
@@ -120,7 +120,7 @@ async fn shards(
     let fences = app.store().fences(&ids).await?;
     let shards = ids.iter().zip(fences).map(|(&shard, (epoch, head))| Shard {
         shard,
-        owner: app.placement.owner(shard),
+        owner: app.placement.place(shard).owner,
         epoch,
         head,
     });
@@ -143,7 +143,7 @@ async fn place(State(app): State<App>, _: Operator, ApiPath(room): ApiPath<RoomI
         return Err(Refusal::not_found("room").into());
     }
     let shard = app.placement.shard_bits().shard_of(room);
-    Ok(Json(Place { room, shard, owner: app.placement.owner(shard) }))
+    Ok(Json(Place { room, shard, owner: app.placement.place(shard).owner }))
 }
 
 /// How the node that answers runs.
