@@ -38,9 +38,9 @@ use serde_json::{Map, Value};
 use crate::{
     caller::Caller,
     context::Context,
+    peers::Fact,
     people::{self, user_brief},
     room::Rooms,
-    user::push,
 };
 
 /// The communities of this installation.
@@ -125,9 +125,12 @@ impl Communities {
         let joined = EventBody::MemberJoined { user: caller.user };
         self.rooms.record(community.id.log(), caller.user, joined, effects).await?;
         let made = EventBody::RoomCreated { room: general.id, name: general.name.clone(), kind: general.kind };
-        self.context.directory.forget_room(community.id.log(), Some(community.id));
-        self.context.directory.forget_community(community.id);
-        self.context.directory.forget_member(community.id, caller.user);
+        let facts = vec![
+            Fact::Room { room: community.id.log(), community: Some(community.id) },
+            Fact::Community(community.id),
+            Fact::Member { community: community.id, user: caller.user },
+        ];
+        self.context.changed(facts).await;
         self.rooms.record(community.id.log(), caller.user, made, Vec::new()).await?;
         self.tell(caller.user, &community);
         self.shown(&community).await
@@ -184,8 +187,8 @@ impl Communities {
             let body = EventBody::CommunityUpdated { changed: changed.clone() };
             let effects = vec![Effect::PutCommunity(Box::new(community.clone()))];
             self.rooms.record(id.log(), caller.user, body, effects).await?;
-            self.context.directory.forget_community(id);
-            self.tell_members(id, changed).await?;
+            self.context.changed(vec![Fact::Community(id)]).await;
+            self.tell_members(id, changed).await;
         }
         self.shown(&community).await
     }
@@ -203,35 +206,15 @@ impl Communities {
         let rooms = self.every_room(id).await?;
         let mut changed = Map::new();
         changed.insert("deleted".into(), true.into());
-        let members = self.members_here(id).await?;
+        let members = self.context.users_everywhere(Some(id)).await;
         let effects = vec![Effect::DeleteCommunity(id)];
         self.rooms.record(id.log(), caller.user, EventBody::CommunityUpdated { changed }, effects).await?;
-        for room in &rooms {
-            self.context.directory.forget_room(*room, Some(id));
-        }
-        self.context.directory.forget_community(id);
-        members.iter().for_each(|user| self.context.directory.forget_member(id, *user));
-        people::revoke_all(&self.context, &members, &rooms, Some(id)).await;
+        let mut facts = vec![Fact::Community(id)];
+        facts.extend(rooms.iter().map(|room| Fact::Room { room: *room, community: Some(id) }));
+        facts.extend(members.iter().map(|user| Fact::Member { community: id, user: *user }));
+        self.context.changed(facts).await;
+        self.context.let_go(members, rooms, Some(id)).await;
         Ok(())
-    }
-
-    /// Members with a session here.
-    async fn members_here(&self, id: CommunityId) -> Result<Vec<UserId>, Refusal> {
-        let mut members = Vec::new();
-        for user in self.users_here() {
-            if self.context.directory.member(id, user).await?.is_some() {
-                members.push(user);
-            }
-        }
-        Ok(members)
-    }
-
-    /// Users with a session here.
-    fn users_here(&self) -> Vec<UserId> {
-        let mut users: Vec<UserId> = self.context.sessions.all().iter().map(|active| active.user).collect();
-        users.sort_unstable();
-        users.dedup();
-        users
     }
 
     /// Members by user id after `after`, at most `limit`, whose names begin with `prefix`.
@@ -290,7 +273,7 @@ impl Communities {
             };
             let body = EventBody::MemberJoined { user: caller.user };
             self.rooms.record(id.log(), caller.user, body, vec![Effect::PutMember(member)]).await?;
-            self.context.directory.forget_member(id, caller.user);
+            self.context.changed(vec![Fact::Member { community: id, user: caller.user }]).await;
             self.tell(caller.user, &community);
         }
         Ok(rest::Joined { community: self.shown(&community).await?, rooms: self.rooms(caller, id).await? })
@@ -328,10 +311,10 @@ impl Communities {
         let known = self.every_room(id).await?;
         let effects = vec![Effect::RemoveMember { community: id, user }];
         self.rooms.record(id.log(), caller.user, body, effects).await?;
-        self.context.directory.forget_member(id, user);
+        self.context.changed(vec![Fact::Member { community: id, user }]).await;
         let rooms = self.every_room(id).await.unwrap_or(known);
-        self.context.directory.forget_rooms_of_member(&rooms, user);
-        people::revoke(&self.context, user, &rooms, Some(id)).await;
+        self.context.changed(vec![Fact::RoomsOfMember { rooms: rooms.clone(), user }]).await;
+        self.context.let_go(vec![user], rooms, Some(id)).await;
         Ok(())
     }
 
@@ -345,16 +328,15 @@ impl Communities {
     fn tell(&self, user: UserId, community: &facts::Community) {
         let Value::Object(mut changed) = people::community_brief(community) else { return };
         changed.remove("id");
-        push(&self.context, user, &Push::Community { community: community.id, removed: false, changed });
+        let told = Push::Community { community: community.id, removed: false, changed };
+        self.context.push_to(&[user], &told, None);
     }
 
-    /// Tells the devices of members who are here.
-    async fn tell_members(&self, id: CommunityId, changed: Map<String, Value>) -> Result<(), Refusal> {
+    /// Tells the devices of members who are connected.
+    async fn tell_members(&self, id: CommunityId, changed: Map<String, Value>) {
         let told = Push::Community { community: id, removed: false, changed };
-        for user in self.members_here(id).await? {
-            push(&self.context, user, &told);
-        }
-        Ok(())
+        let members = self.context.users_everywhere(Some(id)).await;
+        self.context.push_to(&members, &told, None);
     }
 }
 

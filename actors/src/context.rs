@@ -2,30 +2,33 @@
 //! is active.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use hubbub_protocol::{
-    ids::{RoomId, Seq, TsidGenerator},
-    ports::{Clock, Placement},
+    ids::{NodeId, RoomId, Seq, SessionId, TsidGenerator},
+    peer::PeerBus,
+    ports::{Clock, Placed, Placement},
     shard::ShardId,
     time::Timestamp,
 };
 use hubbub_storage::Store;
 use parking_lot::{Mutex, RwLock};
 use ractor::ActorCell;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     directory::Directory,
     gates::Gates,
     lane::Lane,
     markers::Markers,
+    peers::{Peers, facts::CutOff, following::Asking, forward::Forwards},
     relay::Follower,
     session::{SessionSlots, SessionTokens, saved::Unsaved},
     slots::Slots,
@@ -39,6 +42,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Which node orders which shard.
     pub placement: Arc<dyn Placement>,
+    /// The way to the other nodes.
+    pub bus: Arc<dyn PeerBus>,
     /// Makes and opens resume tokens.
     pub tokens: Arc<dyn SessionTokens>,
     /// Makes ids.
@@ -108,6 +113,37 @@ impl Counters {
 /// Followers of one room whose relay died, and the seq they have got to.
 pub type Orphans = (RoomId, Seq, Vec<Box<Follower>>);
 
+/// Hears of a device that was signed out through another node.
+pub type SignedOut = Box<dyn Fn(SessionId) + Send + Sync>;
+
+/// Shards that are being handed over.
+#[derive(Debug, Default)]
+pub(crate) struct Letting {
+    shards: RwLock<HashSet<ShardId>>,
+    /// How many, to be read without the lock.
+    count: AtomicUsize,
+}
+
+impl Letting {
+    fn has(&self, shard: ShardId) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && self.shards.read().contains(&shard)
+    }
+
+    pub(crate) fn begin(&self, shards: &[ShardId]) {
+        let mut letting = self.shards.write();
+        letting.extend(shards);
+        self.count.store(letting.len(), Ordering::Release);
+    }
+
+    pub(crate) fn end(&self, shards: &[ShardId]) {
+        let mut letting = self.shards.write();
+        for shard in shards {
+            letting.remove(shard);
+        }
+        self.count.store(letting.len(), Ordering::Release);
+    }
+}
+
 /// Shared by every actor of the node.
 pub struct Context {
     /// The log and the facts.
@@ -132,6 +168,22 @@ pub struct Context {
     pub orphans: Mutex<Vec<Orphans>>,
     /// Rooms that are left alone because they failed again and again, and until when.
     pub quarantine: Mutex<HashMap<RoomId, Timestamp>>,
+    /// The other nodes.
+    pub peers: Peers,
+    /// What is asked of rooms that are not here.
+    pub forwards: Forwards,
+    /// Rooms with a relay here whose owner elsewhere is being asked to send to it.
+    pub(crate) asking_owners: Asking,
+    /// Members whose link is broken.
+    pub(crate) cut_off: Mutex<CutOff>,
+    /// Turns at judging followers anew.
+    pub(crate) judging: Semaphore,
+    /// Told of devices that were signed out through another node.
+    pub(crate) signed_out: OnceLock<SignedOut>,
+    /// Shards that this node orders and is handing over.
+    pub(crate) letting_go: Letting,
+    /// Counts the changes of the map, for those who wait for one.
+    pub(crate) map_changes: watch::Sender<u64>,
     /// Sessions, connected or waiting for their client to come back.
     pub sessions: SessionSlots,
     /// What sessions need to be resumed, not yet written.
@@ -164,6 +216,22 @@ impl Context {
     /// The shard of a room.
     pub fn shard_of(&self, room: RoomId) -> ShardId {
         self.ports.placement.shard_bits().shard_of(room)
+    }
+
+    /// The node this process is.
+    pub(crate) fn this_node(&self) -> NodeId {
+        self.ports.placement.this_node()
+    }
+
+    /// Where a room is, as far as this node knows.
+    pub(crate) fn place_of(&self, room: RoomId) -> Placed {
+        self.ports.placement.place(self.shard_of(room))
+    }
+
+    /// Whether this node orders the room and is not handing it over.
+    pub(crate) fn is_here(&self, room: RoomId) -> bool {
+        let shard = self.shard_of(room);
+        self.ports.placement.place(shard).owner == self.this_node() && !self.letting_go.has(shard)
     }
 
     /// The lane of a shard.

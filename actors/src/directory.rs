@@ -22,6 +22,7 @@ use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     ids::{CommunityId, RoomId, Seq, UserId},
     permissions::Permissions,
+    ports::Placement,
     room::RoomKind,
 };
 use hubbub_storage::{
@@ -53,6 +54,7 @@ pub struct Access {
 /// See the module.
 pub struct Directory {
     store: Arc<dyn Store>,
+    placement: Arc<dyn Placement>,
     /// Raised whenever a fact changes that may take a right away.
     version: AtomicU64,
     rooms: Cache<RoomId, Option<Arc<Room>>>,
@@ -74,9 +76,10 @@ impl std::fmt::Debug for Directory {
 impl Directory {
     /// An empty cache over `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn Store>, placement: Arc<dyn Placement>) -> Self {
         Self {
             store,
+            placement,
             version: AtomicU64::new(0),
             rooms: Cache::new(FACTS_MAX),
             communities: Cache::new(FACTS_MAX),
@@ -192,17 +195,45 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, Refusal> {
-        let missing: Vec<RoomId> = rooms.iter().copied().filter(|room| !self.heads.contains_key(room)).collect();
+        let known = |room: &RoomId| self.is_ordered_here(*room) && self.heads.contains_key(room);
+        let missing: Vec<RoomId> = rooms.iter().copied().filter(|room| !known(room)).collect();
         let read = if missing.is_empty() { Vec::new() } else { self.read(self.store.heads(&missing).await)? };
         let read: std::collections::HashMap<_, _> = missing.into_iter().zip(read).collect();
-        for (room, head) in &read {
+        for (room, head) in read.iter().filter(|(room, _)| self.is_ordered_here(**room)) {
             // A commit that came meanwhile is newer than what was read.
             self.heads.entry(*room).or_insert(*head);
         }
         Ok(rooms
             .iter()
-            .map(|room| self.heads.get(room).or_else(|| read.get(room).copied()).unwrap_or_default())
+            .map(|room| {
+                let noted = self.is_ordered_here(*room).then(|| self.heads.get(room)).flatten();
+                noted.or_else(|| read.get(room).copied()).unwrap_or_default()
+            })
             .collect())
+    }
+
+    /// Whether this node orders a room, so that no head of it is stored without being noted here.
+    fn is_ordered_here(&self, room: RoomId) -> bool {
+        let placement = &self.placement;
+        placement.place(placement.shard_bits().shard_of(room)).owner == placement.this_node()
+    }
+
+    /// Forgets the heads: rooms are ordered here that were not before.
+    pub(crate) fn forget_heads(&self) {
+        self.heads.invalidate_all();
+    }
+
+    /// Forgets every fact: some may have changed without this node being told.
+    pub fn forget_everything(&self) {
+        self.changed(|| {
+            self.rooms.invalidate_all();
+            self.communities.invalidate_all();
+            self.users.invalidate_all();
+            self.members.invalidate_all();
+            self.room_members.invalidate_all();
+            self.lists.invalidate_all();
+            self.counts.invalidate_all();
+        });
     }
 
     /// Learns that `head` is on disk.

@@ -1,33 +1,41 @@
 //! The actor system of one node, as the rest of the node holds it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod placing;
 
-use hubbub_protocol::{
-    frame::Frame,
-    ids::{CommunityId, RoomId, UserId},
-    push::Push,
-    time::Timestamp,
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
+
+use hubbub_protocol::{ids::UserId, push::Push, time::Timestamp};
 use hubbub_storage::{ErrorChain, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
 use ractor::{Actor, ActorCell};
 use serde::Serialize;
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     budget,
     communities::Communities,
-    context::{Context, Counters, HubConfig, Ports},
+    context::{Context, Counters, HubConfig, Letting, Ports, SignedOut},
     directory::Directory,
     lane::Lane,
     markers::Markers,
-    people,
+    peers::{
+        Fact, HubInbox, Peers,
+        facts::{JUDGED_AT_ONCE, distrust},
+        forward::Forwards,
+    },
     room::Rooms,
     session::{SessionSlots, Sessions, saved},
     shard::ShardActor,
     slots::Slots,
     supervisor::PeopleActor,
-    user::{self, UserMessage, UserSlots},
+    user::UserSlots,
 };
 
 /// How long a drain waits for what is in flight.
@@ -79,10 +87,19 @@ impl Hub {
     pub async fn start(store: Arc<dyn Store>, ports: Ports, config: HubConfig) -> Result<Self, StoreError> {
         let now = ports.clock.now();
         store.forget_resume_states(now.plus_ms(-saved::KEEP_MS)).await?;
+        let peers = Peers::new(ports.bus.clone(), ports.placement.clone());
         let lanes = (0..config.lanes.max(1)).map(|_| Lane::start(store.clone(), ports.placement.clone())).collect();
         let shards = ports.placement.shard_bits().count();
         let context = Arc::new(Context {
-            directory: Directory::new(store.clone()),
+            directory: Directory::new(store.clone(), ports.placement.clone()),
+            peers,
+            forwards: Forwards::default(),
+            asking_owners: Mutex::default(),
+            cut_off: Mutex::default(),
+            judging: Semaphore::new(JUDGED_AT_ONCE),
+            letting_go: Letting::default(),
+            signed_out: OnceLock::new(),
+            map_changes: watch::Sender::new(0),
             store,
             ports,
             config,
@@ -110,6 +127,7 @@ impl Hub {
         supervisors.push(people.get_cell());
         let keepers =
             vec![tokio::spawn(write_behind(context.clone())), tokio::spawn(budget::keep(context.clone()))];
+        let keepers: Vec<_> = keepers.into_iter().chain([tokio::spawn(distrust(context.clone()))]).collect();
         Ok(Self { context, supervisors: Arc::new(supervisors), keepers: Arc::new(Mutex::new(keepers)) })
     }
 
@@ -161,21 +179,30 @@ impl Hub {
         &self.context.directory
     }
 
-    /// Sends `push` to every device of a user that is here.
+    /// Sends `push` to every device of a user, on any node.
     pub fn push(&self, user: UserId, push: &Push) {
-        user::push(&self.context, user, push);
+        self.context.push_to(&[user], push, None);
     }
 
     /// Sends `push` to every device of a user but one session's.
     pub fn push_except(&self, user: UserId, push: &Push, except: u64) {
-        let frame = Arc::new(Frame::of(push));
-        self.context.users.send_if_here(user, UserMessage::Push { frame, except: Some(except) });
+        self.context.push_to(&[user], push, Some(except));
     }
 
-    /// Makes sure that nothing more of `rooms` reaches `user`; to be called after the facts say so.
-    /// With a community, the user's devices are told that they were removed from it.
-    pub async fn revoke(&self, user: UserId, rooms: &[RoomId], community: Option<CommunityId>) {
-        people::revoke(&self.context, user, rooms, community).await;
+    /// Forgets facts that have changed, here and on every other node; returns once nobody acts on the old ones.
+    pub async fn changed(&self, facts: Vec<Fact>) {
+        self.context.changed(facts).await;
+    }
+
+    /// Tells `hear` of devices that are signed out through other nodes from now on. The first call counts.
+    pub fn on_sign_out(&self, hear: SignedOut) {
+        let _ = self.context.signed_out.set(hear);
+    }
+
+    /// What takes the messages of other nodes' actors.
+    #[must_use]
+    pub fn inbox(&self) -> HubInbox {
+        HubInbox::new(self.context.clone())
     }
 
     /// How the actors stand.

@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! * A shard's appends are committed in the order in which they were handed in.
+//! * A shard's appends are committed in the order in which they were handed in, and only under the activation of the
+//!   shard that their room was loaded under: what was decided before a shard was lost is never stored after.
 //! * After one append of a room has failed, none of that activation's later ones is tried: its seqs
 //!   would leave a gap.
 //! * A room is told `Committed` only after the store said so.
@@ -16,8 +17,8 @@
 //! # Failure
 //!
 //! When the store cannot say what became of a batch, the lane asks [`LogStore::resolve`] until it
-//! can; the batch is immutable, so sending it again is safe. A fenced shard is given up, and taken
-//! over at a fresh epoch by the next append.
+//! can, and sends what was not stored once more; the batch is immutable, so that is safe. A fenced shard is given
+//! up; its rooms are loaded anew, and take it over at a fresh epoch if it is still ours.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -69,6 +70,8 @@ pub struct Append {
     pub shard: ShardId,
     /// The activation of the room that accepted them.
     pub room: RoomRef,
+    /// The activation of the shard that the room was loaded under.
+    pub epoch: Epoch,
     /// Set once an append of this activation has failed.
     pub dead: Arc<AtomicBool>,
     /// The events with their pushes, in seq order.
@@ -79,8 +82,18 @@ pub struct Append {
 
 enum Job {
     Append(Box<Append>),
-    /// Answered once everything handed in before is settled.
+    /// Done once everything handed in before is settled.
+    After(After),
+}
+
+/// What is done once everything handed in before is settled.
+enum After {
+    /// Tell so.
     Barrier(oneshot::Sender<()>),
+    /// Take the shard over, unless it is ours already; answered with the epoch, `None` when it is another node's.
+    Activate(ShardId, oneshot::Sender<Result<Option<Epoch>, StoreError>>),
+    /// Give these shards up.
+    GiveUp(Vec<ShardId>, oneshot::Sender<()>),
 }
 
 /// Hands appends to a lane.
@@ -107,7 +120,7 @@ impl Lane {
     pub fn hand_in(&self, append: Box<Append>) -> Result<(), Box<Append>> {
         self.jobs.try_send(Job::Append(append)).map_err(|refused| match refused.into_inner() {
             Job::Append(append) => append,
-            Job::Barrier(_) => unreachable!("an append was handed in"),
+            Job::After(_) => unreachable!("an append was handed in"),
         })
     }
 
@@ -120,8 +133,31 @@ impl Lane {
     /// Waits until everything handed in before is settled.
     pub async fn barrier(&self) {
         let (done, wait) = oneshot::channel();
-        if self.jobs.send(Job::Barrier(done)).await.is_ok() {
+        if self.jobs.send(Job::After(After::Barrier(done))).await.is_ok() {
             // The lane drops a barrier only when it is gone, and then nothing is in flight.
+            let _ = wait.await;
+        }
+    }
+
+    /// Makes this node the owner of `shard` in the store, if it is in the map; gives the epoch, `None` when another
+    /// node's is newer. Everything handed in before is settled, and what another owner stores later is refused.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn activate(&self, shard: ShardId) -> Result<Option<Epoch>, StoreError> {
+        let (done, wait) = oneshot::channel();
+        if self.jobs.send(Job::After(After::Activate(shard, done))).await.is_err() {
+            return Ok(None);
+        }
+        wait.await.unwrap_or(Ok(None))
+    }
+
+    /// Gives shards up; once this returns, everything handed in before is settled, and nothing of what was decided
+    /// before is stored after.
+    pub async fn give_up(&self, shards: Vec<ShardId>) {
+        let (done, wait) = oneshot::channel();
+        if self.jobs.send(Job::After(After::GiveUp(shards, done))).await.is_ok() {
+            // As with a barrier.
             let _ = wait.await;
         }
     }
@@ -175,23 +211,23 @@ struct Task {
 
 impl Task {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut barriers = Vec::new();
+        let mut after = Vec::new();
         let mut pace = Pace::new();
-        while let Some(first) = queue.recv().await {
+        let mut left = None;
+        while let Some(first) = next_job(&mut left, &mut queue).await {
             if pace.is_brisk()
                 && queue.len() < LINGER_EVENTS
                 && matches!(&first, Job::Append(a) if a.events.len() < LINGER_EVENTS)
             {
                 tokio::time::sleep(LINGER).await;
             }
-            let appends = collect(first, &mut queue, &mut barriers);
+            let appends;
+            (appends, left) = collect(first, &mut queue, &mut after);
             pace.note(appends.iter().map(|append| append.events.len()).sum());
             if !appends.is_empty() {
                 self.commit(appends).await;
             }
-            for barrier in barriers.drain(..) {
-                let _: Result<(), ()> = oneshot::Sender::send(barrier, ());
-            }
+            self.finish(std::mem::take(&mut after)).await;
         }
     }
 
@@ -199,16 +235,13 @@ impl Task {
         let (mut alive, dead): (Vec<_>, Vec<_>) =
             appends.into_iter().partition(|append| !append.dead.load(Ordering::Acquire));
         dead.iter().for_each(|append| append.room.failed());
-        if let Err(error) = self.activate(&alive).await {
-            error!(error = %ErrorChain(&error), "could not take shards over; their appends fail");
-            alive.retain(|append| {
-                let known = self.fences.contains_key(&append.shard);
-                if !known {
-                    fail(append);
-                }
-                known
-            });
-        }
+        alive.retain(|append| {
+            let ours = self.fences.get(&append.shard).is_some_and(|fence| fence.epoch == append.epoch);
+            if !ours {
+                fail(append);
+            }
+            ours
+        });
         if alive.is_empty() {
             return;
         }
@@ -234,9 +267,36 @@ impl Task {
         }
     }
 
-    /// Takes over every shard of `appends` that is not ours yet.
-    async fn activate(&mut self, appends: &[Append]) -> Result<(), StoreError> {
-        let mut shards: Vec<ShardId> = appends.iter().map(|append| append.shard).collect();
+    /// Does what was to be done after the appends, all activations together.
+    async fn finish(&mut self, after: Vec<After>) {
+        let wanted: Vec<ShardId> = after.iter().filter_map(After::activates).collect();
+        let activated = if wanted.is_empty() { Ok(()) } else { self.activate(wanted).await };
+        if let Err(error) = &activated {
+            error!(error = %ErrorChain(error), "could not take shards over; their rooms cannot be loaded");
+        }
+        for done in after {
+            // Whoever asked may have ended meanwhile.
+            match done {
+                After::Barrier(done) => {
+                    let _: Result<(), ()> = done.send(());
+                }
+                After::Activate(shard, done) => {
+                    let epoch = self.fences.get(&shard).map(|fence| fence.epoch);
+                    let result = if epoch.is_none() && activated.is_err() { Err(untaken()) } else { Ok(epoch) };
+                    drop(done.send(result));
+                }
+                After::GiveUp(shards, done) => {
+                    for shard in shards {
+                        self.fences.remove(&shard);
+                    }
+                    let _: Result<(), ()> = done.send(());
+                }
+            }
+        }
+    }
+
+    /// Takes over those of `shards` that are not ours yet, and are in the map.
+    async fn activate(&mut self, mut shards: Vec<ShardId>) -> Result<(), StoreError> {
         shards.sort_unstable();
         shards.dedup();
         shards.retain(|shard| !self.fences.contains_key(shard));
@@ -298,6 +358,16 @@ impl Task {
         }
         for _ in 0..RESOLVE_TRIES_MAX {
             match self.store.resolve(batch).await {
+                // Nothing of it was stored, and the shards are ours still.
+                Ok(outcomes)
+                    if outcomes.iter().zip(&batch.shards).all(|(outcome, part)| is_unstored(outcome, part)) =>
+                {
+                    match store.append(batch).await {
+                        Ok(outcomes) if !outcomes.contains(&AppendOutcome::Ambiguous) => return outcomes,
+                        Ok(_) => warn!("the store cannot say what became of a batch sent once more"),
+                        Err(error) => warn!(error = %ErrorChain(&error), "a batch sent once more failed"),
+                    }
+                }
                 Ok(outcomes) => return outcomes,
                 Err(error) => {
                     warn!(error = %ErrorChain(&error), "cannot learn yet what became of a batch")
@@ -332,13 +402,40 @@ impl Task {
     }
 }
 
+/// Whether `part` was not stored, and could still be.
+fn is_unstored(outcome: &AppendOutcome, part: &ShardAppend) -> bool {
+    matches!(outcome, AppendOutcome::Conflict { head } if *head == part.old_head)
+}
+
+impl After {
+    const fn activates(&self) -> Option<ShardId> {
+        match self {
+            Self::Activate(shard, _) => Some(*shard),
+            Self::Barrier(_) | Self::GiveUp(..) => None,
+        }
+    }
+}
+
+fn untaken() -> StoreError {
+    let source = "the store did not answer".into();
+    StoreError::Write { what: "a shard's new owner", source }
+}
+
 fn fail(append: &Append) {
     append.dead.store(true, Ordering::Release);
     append.room.failed();
 }
 
-/// Takes what waits, up to the bounds of one batch; a barrier ends it.
-fn collect(first: Job, queue: &mut mpsc::Receiver<Job>, barriers: &mut Vec<oneshot::Sender<()>>) -> Vec<Append> {
+async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match left.take() {
+        Some(job) => Some(job),
+        None => queue.recv().await,
+    }
+}
+
+/// Takes what waits, up to the bounds of one batch; what is to be done after ends it. Gives also the job that was
+/// taken from the queue and does not belong to it.
+fn collect(first: Job, queue: &mut mpsc::Receiver<Job>, after: &mut Vec<After>) -> (Vec<Append>, Option<Job>) {
     let (mut appends, mut events, mut bytes) = (Vec::new(), 0, 0);
     let mut next = Some(first);
     while let Some(job) = next.take() {
@@ -348,16 +445,28 @@ fn collect(first: Job, queue: &mut mpsc::Receiver<Job>, barriers: &mut Vec<onesh
                 bytes += append.events.iter().map(|(_, frame)| frame.payload().len()).sum::<usize>();
                 appends.push(*append);
             }
-            Job::Barrier(done) => {
-                barriers.push(done);
-                break;
+            Job::After(done) => {
+                after.push(done);
+                return (appends, gather(queue, after));
             }
         }
         if events < BATCH_EVENTS_MAX && bytes < BATCH_BYTES_MAX {
             next = queue.try_recv().ok();
         }
     }
-    appends
+    (appends, None)
+}
+
+/// Takes what else is to be done after the same appends: rooms that are loaded at the same time take their shards
+/// over together. A shard that is given up comes last, so that no later activation goes ahead of it.
+fn gather(queue: &mut mpsc::Receiver<Job>, after: &mut Vec<After>) -> Option<Job> {
+    while after.len() < LANE_QUEUE_MAX && !matches!(after.last(), Some(After::GiveUp(..))) {
+        match queue.try_recv().ok()? {
+            Job::After(done) => after.push(done),
+            append @ Job::Append(_) => return Some(append),
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod hub;
 pub mod lane;
 pub mod markers;
 pub mod observe;
+pub mod peers;
 pub mod people;
 pub mod relay;
 pub mod room;

@@ -19,7 +19,7 @@ use hubbub_protocol::{
 use hubbub_storage::{Effect, ErrorChain, StoreError};
 use parking_lot::Mutex;
 
-use crate::{context::Context, user::push};
+use crate::context::Context;
 
 /// Most markers written in one transaction.
 const FLUSH_MAX: usize = 2_000;
@@ -127,17 +127,21 @@ impl Markers {
         if created.imported.is_some() {
             return;
         }
-        let before = Seq(event.seq.0 - 1);
-        if self.of(event.by, event.room).0 == before {
-            self.read(event.by, event.room, event.seq);
-        }
-        for user in created.mentions.users.iter().filter(|user| **user != event.by) {
-            self.mentioned(*user, event.room, event.seq);
-        }
+        self.sent(event.by, event.room, event.seq);
+        let mentioned: Vec<UserId> =
+            created.mentions.users.iter().copied().filter(|user| *user != event.by).collect();
+        context.mentioned(&mentioned, event.room, event.seq);
         let kind = context.directory.known_room(event.room).map(|room| room.kind);
         let talk = matches!(kind, Some(RoomKind::Dm | RoomKind::Group));
         if talk || created.reply_to.is_some() || !created.mentions.users.is_empty() {
             tokio::spawn(notify_all(context.clone(), event.clone(), talk));
+        }
+    }
+
+    /// Takes note of a user's own message: it is read if all before it is.
+    pub(crate) fn sent(&self, user: UserId, room: RoomId, seq: Seq) {
+        if self.of(user, room).0 == Seq(seq.0 - 1) {
+            self.read(user, room, seq);
         }
     }
 
@@ -211,7 +215,7 @@ async fn notify_all(context: std::sync::Arc<Context>, event: Event, talk: bool) 
     reasons.remove(&event.by);
     for (user, reason) in reasons {
         if context.directory.access(user, event.room).await.is_ok() {
-            push(&context, user, &Push::Notify { room: event.room, seq: event.seq, reason });
+            context.push_to(&[user], &Push::Notify { room: event.room, seq: event.seq, reason }, None);
         }
     }
 }

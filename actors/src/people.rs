@@ -3,21 +3,13 @@
 use std::sync::Arc;
 
 use hubbub_protocol::room::RoomKind;
-use hubbub_protocol::{
-    error::Refusal,
-    ids::{CommunityId, RoomId, UserId},
-    permissions::Permissions,
-    rest,
-};
+use hubbub_protocol::{error::Refusal, ids::UserId, permissions::Permissions, rest};
 use hubbub_storage::facts::{Community, Room, User};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::{
     context::Context,
     directory::{community_rights, room_rights},
-    relay::RelayMessage,
-    session::SessionMessage,
 };
 
 /// The rooms a user may see, threads aside: those of the user's communities and those of the user's
@@ -72,39 +64,4 @@ pub fn community_brief(community: &Community) -> Value {
         "public": community.public,
         "created_at": community.created_at,
     })
-}
-
-/// Makes sure that nothing more of `rooms` reaches `user`: to be called after the facts say so.
-/// Returns once every relay here has let go of the user and every append accepted before is settled,
-/// so that what is committed from now on is judged by the new facts.
-pub async fn revoke(context: &Context, user: UserId, rooms: &[RoomId], community: Option<CommunityId>) {
-    revoke_all(context, &[user], rooms, community).await;
-}
-
-/// [`revoke`] for several users.
-pub async fn revoke_all(context: &Context, users: &[UserId], rooms: &[RoomId], community: Option<CommunityId>) {
-    if users.is_empty() {
-        return;
-    }
-    for lane in &context.lanes {
-        lane.barrier().await;
-    }
-    for room in rooms {
-        let mut waits = Vec::with_capacity(users.len());
-        context.slots.with_relay(*room, |relay| {
-            for user in users {
-                let (done, wait) = oneshot::channel();
-                if relay.cast(RelayMessage::Revoke { user: *user, done }).is_ok() {
-                    waits.push(wait);
-                }
-            }
-        });
-        for wait in waits {
-            // A relay that dies meanwhile hands its followers on, and they are judged anew then.
-            let _ = wait.await;
-        }
-    }
-    for user in users {
-        context.sessions.to_user(*user, || SessionMessage::Revoked { rooms: rooms.to_vec(), community });
-    }
 }

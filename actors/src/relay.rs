@@ -1,7 +1,7 @@
 //! A room's relay on this node: takes each event once from the room's owner and hands it to every
 //! session here that follows the room.
 //!
-//! One relay per room and node. It is an actor, but no session's delivery is an actor hop: the relay
+//! One relay per room and node; the owner may be on another node. It is an actor, but no session's delivery is an actor hop: the relay
 //! calls each connection directly, with bytes that all of them share.
 //!
 //! # Invariants
@@ -126,6 +126,8 @@ pub enum RelayMessage {
     FlushUnread,
     /// Whether to end.
     EmptyCheck,
+    /// Judge every follower anew, by facts read now.
+    Judge,
     /// Tells how the relay stands.
     Observe(RpcReplyPort<RelayStatus>),
 }
@@ -238,7 +240,7 @@ impl Actor for RelayActor {
                 state.follow(Joining { _permit: permit, follower, after, reply });
             }
             RelayMessage::Unfollow { session } => state.unfollow(session),
-            RelayMessage::Watched { head } => state.watched(head),
+            RelayMessage::Watched { head } => state.watched(head).await,
             RelayMessage::Deliver(deliveries) => state.deliver(deliveries).await,
             RelayMessage::Healed(read) => state.healed(read).await,
             RelayMessage::Replayed { session, read } => state.replayed(session, read),
@@ -247,6 +249,7 @@ impl Actor for RelayActor {
             RelayMessage::FlushTyping => state.flush_typing(),
             RelayMessage::FlushUnread => state.flush_unread(),
             RelayMessage::EmptyCheck => state.empty_check(&me),
+            RelayMessage::Judge => state.judge(),
             RelayMessage::Observe(reply) => drop(reply.send(state.status())),
         }
         Ok(())

@@ -4,9 +4,11 @@
 //!   message, [`keys`] what is remembered of keys.
 //! * [`actor`] the shell: mailbox → rules → appender → relay.
 //! * [`handle`] [`Rooms`], which finds a room's actor, activates it when needed, and checks rights.
+//! * [`asked`] what is asked of the owner on another node.
 //! * [`reads`] history and its kin, which ask the store and not the actor.
 
 pub mod actor;
+pub mod asked;
 pub mod change;
 pub mod core;
 pub mod handle;

@@ -40,10 +40,17 @@ const ORPHANS_AFTER: Duration = Duration::from_millis(50);
 #[error("an append failed; the log must be read anew")]
 pub struct AppendFailed;
 
+/// The room turned out to be ordered elsewhere when it was loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("another node orders the room")]
+pub struct NotOurs;
+
 /// Whether an actor ended because the store failed it, and not by a fault of its own.
 fn is_of_the_store(error: &ActorProcessingErr) -> bool {
     let read = error.downcast_ref::<StoreError>();
-    error.is::<AppendFailed>() || read.is_some_and(|error| error.aftermath() != Aftermath::NeedsRepair)
+    error.is::<AppendFailed>()
+        || error.is::<NotOurs>()
+        || read.is_some_and(|error| error.aftermath() != Aftermath::NeedsRepair)
 }
 
 /// The mailbox of a shard's supervisor.
@@ -129,10 +136,8 @@ impl ShardState {
             self.count(room);
         }
         self.me.send_after(ORPHANS_AFTER, move || ShardMessage::TakeOver(room));
-        // A relay that is still there is told where the successor's stretch begins.
-        if self.context.slots.has_relay(room) {
-            handle::wake(&self.context, room);
-        }
+        // Those who follow are told where the successor's stretch begins.
+        handle::wake(&self.context, room);
     }
 
     /// Counts a failure, and leaves the room alone when there are too many.

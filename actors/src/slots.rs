@@ -9,14 +9,17 @@
 //!   is never sent to an actor that has decided to end.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use hubbub_protocol::{ids::RoomId, limits::ROOM_QUEUE_MAX};
+use hubbub_protocol::{
+    ids::{NodeId, RoomId},
+    limits::ROOM_QUEUE_MAX,
+};
 use parking_lot::Mutex;
 use ractor::{ActorId, ActorRef};
 
@@ -68,12 +71,20 @@ impl<M> Active<M> {
 struct Slot {
     room: Option<Active<RoomMessage>>,
     relay: Option<Active<RelayMessage>>,
+    /// Other nodes that follow the room, when it is ordered here.
+    watchers: BTreeSet<NodeId>,
 }
 
 impl Slot {
-    /// Whether nothing is queued for the room, and nobody here follows it.
+    fn is_empty(&self) -> bool {
+        self.room.is_none() && self.relay.is_none() && self.watchers.is_empty()
+    }
+
+    /// Whether nothing is queued for the room, and nobody follows it.
     fn is_idle(&self) -> bool {
-        self.relay.is_none() && self.room.as_ref().is_none_or(|active| active.queued.load(Ordering::Acquire) == 0)
+        self.relay.is_none()
+            && self.watchers.is_empty()
+            && self.room.as_ref().is_none_or(|active| active.queued.load(Ordering::Acquire) == 0)
     }
 }
 
@@ -99,20 +110,20 @@ impl Slots {
     }
 
     /// Sends to the room's actor, spawning it first when there is none. `spawn` is given the room's
-    /// relay, if there is one.
+    /// relay, if there is one, and the other nodes that follow.
     ///
     /// # Errors
     /// [`Full`]: the room has as much queued as it may have; nothing was sent.
     pub fn to_room(
         &self,
         room: RoomId,
-        spawn: impl FnOnce(Option<ActorRef<RelayMessage>>) -> ActorRef<RoomMessage>,
+        spawn: impl FnOnce(Option<ActorRef<RelayMessage>>, BTreeSet<NodeId>) -> ActorRef<RoomMessage>,
         message: impl FnOnce(Permit) -> RoomMessage,
     ) -> Result<(), Full> {
         let mut slots = self.stripe(room).lock();
         let slot = slots.entry(room).or_default();
         let active = slot.room.get_or_insert_with(|| {
-            let actor = spawn(slot.relay.as_ref().map(|relay| relay.actor.clone()));
+            let actor = spawn(slot.relay.as_ref().map(|relay| relay.actor.clone()), slot.watchers.clone());
             self.rooms_of_actors.lock().insert(actor.get_id(), room);
             Active::new(actor)
         });
@@ -196,6 +207,60 @@ impl Slots {
         slots.remove(&room)?.room.map(|active| active.actor)
     }
 
+    /// Takes the room's actor out, whatever is queued for it, and forgets the nodes that follow: it leaves for
+    /// another owner, or is loaded anew.
+    #[must_use]
+    pub fn take_room(&self, room: RoomId) -> Option<ActorRef<RoomMessage>> {
+        let mut slots = self.stripe(room).lock();
+        let slot = slots.get_mut(&room)?;
+        slot.watchers.clear();
+        let taken = slot.room.take().map(|active| active.actor);
+        if slot.relay.is_none() {
+            slots.remove(&room);
+        }
+        taken
+    }
+
+    /// Takes note of a node that follows the room.
+    pub fn add_watcher(&self, room: RoomId, node: NodeId) {
+        self.stripe(room).lock().entry(room).or_default().watchers.insert(node);
+    }
+
+    /// Forgets one.
+    pub fn remove_watcher(&self, room: RoomId, node: NodeId) {
+        let mut slots = self.stripe(room).lock();
+        if let Some(slot) = slots.get_mut(&room) {
+            slot.watchers.remove(&node);
+            if slot.is_empty() {
+                slots.remove(&room);
+            }
+        }
+    }
+
+    /// Forgets a node whose link is broken; gives the rooms it followed that are active.
+    pub fn forget_watcher(&self, node: NodeId) -> Vec<(RoomId, ActorRef<RoomMessage>)> {
+        let mut followed = Vec::new();
+        for stripe in &self.stripes {
+            let mut slots = stripe.lock();
+            for (room, slot) in slots.iter_mut() {
+                if slot.watchers.remove(&node)
+                    && let Some(active) = &slot.room
+                {
+                    followed.push((*room, active.actor.clone()));
+                }
+            }
+            slots.retain(|_, slot| !slot.is_empty());
+        }
+        followed
+    }
+
+    /// The other nodes that follow a room ordered here.
+    #[must_use]
+    pub fn watchers(&self, room: RoomId) -> Vec<NodeId> {
+        let slots = self.stripe(room).lock();
+        slots.get(&room).map(|slot| slot.watchers.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// Takes the relay out if nothing is queued for it; says whether it did.
     pub fn retire_relay(&self, room: RoomId) -> bool {
         let mut slots = self.stripe(room).lock();
@@ -206,7 +271,7 @@ impl Slots {
             return false;
         }
         slot.relay = None;
-        if slot.room.is_none() {
+        if slot.is_empty() {
             slots.remove(&room);
         }
         true
@@ -228,7 +293,7 @@ impl Slots {
         if was_relay {
             slot.relay = None;
         }
-        if slot.room.is_none() && slot.relay.is_none() {
+        if slot.is_empty() {
             slots.remove(&room);
         }
         Some((room, was_room || was_relay))

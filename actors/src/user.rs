@@ -70,12 +70,6 @@ pub struct UserStatus {
     pub away: bool,
 }
 
-/// Sends `push` to every device of a user.
-pub fn push(context: &Context, user: UserId, push: &Push) {
-    let frame = Arc::new(Frame::of(push));
-    context.users.send_if_here(user, UserMessage::Push { frame, except: None });
-}
-
 /// How a user's actor stands.
 pub(crate) async fn observe(context: &Context, user: UserId) -> Observed<UserStatus> {
     observe::ask(context.users.get(user), |reply| Mail::own(UserMessage::Observe(reply))).await

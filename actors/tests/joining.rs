@@ -81,7 +81,7 @@ async fn an_invite_is_not_used_up_by_a_join_that_fails() {
     let community = closed_community(&world, ada).await;
     let communities = world.hub.communities();
     communities.create_invite(ada, community, invite(Some(1), None), "door".into()).await.expect("ada may");
-    world.store.faults().next_append(AppendFault::FailBefore);
+    world.store.faults().next_append(AppendFault::TakenOver);
     let refused = communities.accept_invite(bob, "door").await.expect_err("nothing was stored");
     assert_eq!(refused.code, ErrorCode::Unavailable);
     assert_eq!(communities.preview_invite("door").await.expect("open again").code, "door");

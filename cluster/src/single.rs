@@ -1,8 +1,8 @@
 //! A cluster of one: this node orders every shard.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use hubbub_protocol::{
@@ -19,18 +19,19 @@ const ONLY: NodeId = NodeId(1);
 #[derive(Debug)]
 pub struct SingleNode {
     bits: ShardBits,
-    given: Mutex<HashMap<ShardId, Epoch>>,
+    /// The newest epoch given out for each shard.
+    given: Vec<AtomicU64>,
 }
 
 impl SingleNode {
     /// A node that orders 2^`bits` shards.
     #[must_use]
     pub fn new(bits: ShardBits) -> Self {
-        Self { bits, given: Mutex::default() }
+        Self { bits, given: (0..bits.count()).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    fn given(&self) -> MutexGuard<'_, HashMap<ShardId, Epoch>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    fn given(&self, shard: ShardId) -> &AtomicU64 {
+        &self.given[usize::try_from(shard.0).unwrap_or(0) % self.given.len()]
     }
 }
 
@@ -44,7 +45,7 @@ impl Placement for SingleNode {
     }
 
     fn place(&self, shard: ShardId) -> Placed {
-        let epoch = self.given().get(&shard).copied().unwrap_or_default();
+        let epoch = Epoch(self.given(shard).load(Ordering::Acquire));
         Placed { owner: ONLY, epoch, moving: false }
     }
 
@@ -57,10 +58,10 @@ impl Placement for SingleNode {
     }
 
     fn fresh_epoch(&self, shard: ShardId, stored: Epoch) -> Eventually<Option<Epoch>> {
-        let mut given = self.given();
-        let newest = given.entry(shard).or_default();
-        *newest = (*newest).max(stored).next();
-        Box::pin(std::future::ready(Some(*newest)))
+        let next = |newest: u64| Some(newest.max(stored.0) + 1);
+        let before = self.given(shard).fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        let fresh = before.ok().and_then(next).map(Epoch);
+        Box::pin(std::future::ready(fresh))
     }
 }
 

@@ -9,6 +9,7 @@ use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
 use hubbub_cluster::SingleNode;
 use hubbub_protocol::{
     ids::{SessionId, TsidGenerator, UserId},
+    peer::Alone,
     ports::{Clock, Placement},
     shard::ShardBits,
 };
@@ -99,9 +100,12 @@ impl Node {
         let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
         let tokens = Arc::new(Tokens(ResumeTokens::open(&*shared).await?));
         let hub_config = HubConfig { lanes: store::lanes(&config.store), ..HubConfig::default() };
-        let ports = Ports { clock: clock.clone(), placement: placement.clone(), tokens, ids: ids.clone() };
+        let bus = Arc::new(Alone(placement.this_node()));
+        let ports = Ports { clock: clock.clone(), placement: placement.clone(), bus, tokens, ids: ids.clone() };
         let hub = Hub::start(shared.clone(), ports, hub_config).await?;
         *sign_out.0.lock() = Some(hub.clone());
+        let ended = auth.clone();
+        hub.on_sign_out(Box::new(move |sid| ended.ended_elsewhere(sid)));
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             registration: config.auth.registration,

@@ -18,7 +18,7 @@ use axum::{
 use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
 use hubbub_protocol::{
     ids::{Epoch, NodeId, SessionId, TsidGenerator, UserId},
-    peer::Eventually,
+    peer::{Alone, Eventually},
     ports::{Clock, Placed, Placement},
     shard::{ShardBits, ShardId},
     time::Timestamp,
@@ -196,6 +196,7 @@ impl World {
         let ports = Ports {
             clock: clock.clone(),
             placement: placement.clone(),
+            bus: Arc::new(Alone(NodeId(1))),
             tokens: Arc::new(NoResume),
             ids: ids.clone(),
         };

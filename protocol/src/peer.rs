@@ -16,6 +16,7 @@
 //! Sending never waits: past a bound it answers [`SendError::Busy`]. [`AskError::aftermath`] says whether an ask that
 //! has no answer may have been carried out.
 
+mod alone;
 mod error;
 
 use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
@@ -28,6 +29,7 @@ use crate::{
     ids::NodeId,
 };
 
+pub use alone::Alone;
 pub use error::{Aftermath, AskError, Rejection, SendError};
 
 /// The version of what nodes send each other. A reader takes this one alone.

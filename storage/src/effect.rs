@@ -1,14 +1,17 @@
 //! Changes of facts, as values: applied alone by [`crate::MetaStore::apply`], or in the same
 //! transaction as the events that tell of them.
 //!
-//! Every effect is idempotent: applying it twice leaves what applying it once leaves.
+//! Every effect is idempotent: applying it twice leaves what applying it once leaves. Nodes send effects
+//! to a room's owner as JSON, so a field is only ever added with a default.
 
 use hubbub_protocol::ids::{CommunityId, RoomId, Seq, UserId};
+
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{Community, Invite, Member, Room, User};
 
 /// One change of facts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
     /// Makes or replaces an account's public part (see [`User`]); a new name must be free.
     PutUser(Box<User>),
@@ -81,7 +84,7 @@ pub enum Effect {
 }
 
 /// What kind of thing an archive's name names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum ImportKind {
     /// A message id → room and seq.

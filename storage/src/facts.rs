@@ -6,9 +6,10 @@ use hubbub_protocol::{
     room::{Parent, RoomKind},
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 /// An account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Its id.
     pub id: UserId,
@@ -54,7 +55,7 @@ pub struct Session {
 }
 
 /// A community.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Community {
     /// Its id; its own log has the same number.
     pub id: CommunityId,
@@ -73,7 +74,7 @@ pub struct Community {
 }
 
 /// A membership of a community.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The community.
     pub community: CommunityId,
@@ -86,7 +87,7 @@ pub struct Member {
 }
 
 /// A room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// Its id.
     pub id: RoomId,
@@ -123,7 +124,7 @@ impl Room {
 }
 
 /// A way into a community.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
     /// What is passed around.
     pub code: String,

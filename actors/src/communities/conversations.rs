@@ -10,7 +10,7 @@ use hubbub_protocol::{
 use hubbub_storage::{Effect, facts};
 
 use super::Communities;
-use crate::caller::Caller;
+use crate::{caller::Caller, peers::Fact};
 
 impl Communities {
     /// Begins a conversation, or finds the one of these two people.
@@ -58,10 +58,10 @@ impl Communities {
         effects.extend(people.map(|user| Effect::PutRoomMember { room: room.id, user }));
         let joined = EventBody::MemberJoined { user: caller.user };
         self.rooms.record(room.id, caller.user, joined, effects).await?;
-        for user in others.iter().copied().chain([caller.user]) {
-            self.context.directory.forget_room_member(room.id, user);
-        }
-        self.context.directory.forget_room(room.id, None);
+        let people = others.iter().copied().chain([caller.user]);
+        let mut facts: Vec<Fact> = people.map(|user| Fact::RoomMember { room: room.id, user }).collect();
+        facts.push(Fact::Room { room: room.id, community: None });
+        self.context.changed(facts).await;
         for user in others {
             self.rooms.record(room.id, caller.user, EventBody::MemberJoined { user }, Vec::new()).await?;
         }

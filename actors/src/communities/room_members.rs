@@ -17,7 +17,7 @@ use hubbub_storage::{Effect, facts};
 use serde_json::Map;
 
 use super::Communities;
-use crate::{caller::Caller, people, user::push};
+use crate::{caller::Caller, peers::Fact, people};
 
 impl Communities {
     /// Members of a room by user id after `after`, at most `limit`, whose names begin with `prefix`:
@@ -65,10 +65,10 @@ impl Communities {
     ) -> Result<(), Refusal> {
         let effects = vec![Effect::PutRoomMember { room: room.id, user }];
         self.rooms.record(room.id, by, EventBody::MemberJoined { user }, effects).await?;
-        self.context.directory.forget_room_member(room.id, user);
+        self.context.changed(vec![Fact::RoomMember { room: room.id, user }]).await;
         if let Some(community) = room.community {
             let changed = Map::from_iter([("room".to_owned(), room.id.to_string().into())]);
-            push(&self.context, user, &Push::Community { community, removed: false, changed });
+            self.context.push_to(&[user], &Push::Community { community, removed: false, changed }, None);
         }
         Ok(())
     }
@@ -135,10 +135,10 @@ impl Communities {
         }
         let effects = vec![Effect::RemoveRoomMember { room, user }];
         self.rooms.record(room, caller.user, body, effects).await?;
-        self.context.directory.forget_room_member(room, user);
+        self.context.changed(vec![Fact::RoomMember { room, user }]).await;
         if self.context.directory.access(user, room).await.is_err() {
             let rooms = self.with_threads(room).await.unwrap_or(known);
-            people::revoke(&self.context, user, &rooms, None).await;
+            self.context.let_go(vec![user], rooms, None).await;
         }
         Ok(())
     }

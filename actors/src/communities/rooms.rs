@@ -24,7 +24,7 @@ use hubbub_storage::{Effect, facts};
 use serde_json::{Map, Value};
 
 use super::Communities;
-use crate::{caller::Caller, context::Context, people, user::push};
+use crate::{caller::Caller, context::Context, peers::Fact};
 
 /// Longest pause of slow mode: six hours.
 const SLOW_MODE_S_MAX: u32 = 21_600;
@@ -110,11 +110,11 @@ impl Communities {
             self.context.directory.rooms_of(id).await?.iter().map(|room| room.position + 1).max().unwrap_or(0);
         let made = EventBody::RoomCreated { room: room.id, name: room.name.clone(), kind };
         self.rooms.record(id.log(), caller.user, made, vec![Effect::PutRoom(Box::new(room.clone()))]).await?;
-        self.context.directory.forget_room(room.id, Some(id));
+        self.context.changed(vec![Fact::Room { room: room.id, community: Some(id) }]).await;
         if room.private {
             self.put_room_member(caller.user, &room, caller.user).await?;
         } else {
-            self.tell_members(id, Map::from_iter([("room".to_owned(), room.id.to_string().into())])).await?;
+            self.tell_members(id, Map::from_iter([("room".to_owned(), room.id.to_string().into())])).await;
         }
         self.shown_room(&room).await
     }
@@ -210,14 +210,14 @@ impl Communities {
             effects.push(Effect::PutRoomMember { room, user: caller.user });
         }
         self.rooms.record(room, caller.user, EventBody::RoomUpdated { changed: changed.clone() }, effects).await?;
-        self.rooms.settings_changed(&after);
-        old_members.iter().for_each(|user| self.context.directory.forget_room_member(room, *user));
-        self.context.directory.forget_room_member(room, caller.user);
+        self.rooms.settings_changed(&after).await;
+        let members = old_members.into_iter().chain([caller.user]);
+        self.context.changed(members.map(|user| Fact::RoomMember { room, user }).collect()).await;
         if turns_private {
             self.let_outsiders_go(room, known).await;
         }
         if let Some(community) = after.community.filter(|_| after.parent.is_none()) {
-            self.tell_of_room(community, room, changed, !before.private).await?;
+            self.tell_of_room(community, room, changed, !before.private).await;
         }
         self.shown_room(&after).await
     }
@@ -230,20 +230,22 @@ impl Communities {
         room: RoomId,
         mut changed: Map<String, Value>,
         was_known: bool,
-    ) -> Result<(), Refusal> {
+    ) {
         changed.insert("room".into(), room.to_string().into());
         let gone = [("room", room.to_string().into()), ("private", true.into())];
         let gone = gone.map(|(name, value): (&str, Value)| (name.to_owned(), value));
         let gone = Push::Community { community, removed: false, changed: Map::from_iter(gone) };
         let told = Push::Community { community, removed: false, changed };
-        for user in self.members_here(community).await? {
+        let (mut see_it, mut lost_it) = (Vec::new(), Vec::new());
+        for user in self.context.users_everywhere(Some(community)).await {
             match self.context.directory.access(user, room).await {
-                Ok(_) => push(&self.context, user, &told),
-                Err(_) if was_known => push(&self.context, user, &gone),
+                Ok(_) => see_it.push(user),
+                Err(_) if was_known => lost_it.push(user),
                 Err(_) => {}
             }
         }
-        Ok(())
+        self.context.push_to(&see_it, &told, None);
+        self.context.push_to(&lost_it, &gone, None);
     }
 
     /// Every member that a room has of its own.
@@ -260,17 +262,17 @@ impl Communities {
         }
     }
 
-    /// Lets go of everyone here who may no longer see a room, and its threads.
+    /// Lets go of everyone who is connected and may no longer see a room, and its threads.
     /// `known` is what is let go of if the store does not tell of threads begun meanwhile.
     async fn let_outsiders_go(&self, room: RoomId, known: Vec<RoomId>) {
         let mut outsiders = Vec::new();
-        for user in self.users_here() {
+        for user in self.context.users_everywhere(None).await {
             if self.context.directory.access(user, room).await.is_err() {
                 outsiders.push(user);
             }
         }
         let rooms = self.with_threads(room).await.unwrap_or(known);
-        people::revoke_all(&self.context, &outsiders, &rooms, None).await;
+        self.context.let_go(outsiders, rooms, None).await;
     }
 
     /// A room and the threads that grew out of it.
@@ -296,7 +298,7 @@ impl Communities {
         }
         let rooms = self.with_threads(room).await?;
         let mut saw_it = Vec::new();
-        for user in self.members_here(community).await? {
+        for user in self.context.users_everywhere(Some(community)).await {
             if self.context.directory.access(user, room).await.is_ok() {
                 saw_it.push(user);
             }
@@ -304,12 +306,13 @@ impl Communities {
         let body = EventBody::RoomDeleted { room, name: facts.name.clone() };
         let effects = rooms.iter().map(|room| Effect::DeleteRoom(*room)).collect();
         self.rooms.record(community.log(), caller.user, body, effects).await?;
-        rooms.iter().for_each(|room| self.context.directory.forget_room(*room, Some(community)));
-        people::revoke_all(&self.context, &self.users_here(), &rooms, None).await;
+        let gone = rooms.iter().map(|room| Fact::Room { room: *room, community: Some(community) });
+        self.context.changed(gone.collect()).await;
+        self.context.let_go(self.context.users_everywhere(None).await, rooms, None).await;
         let told = [("room", room.to_string().into()), ("deleted", true.into())];
         let told = told.map(|(name, value): (&str, Value)| (name.to_owned(), value));
         let told = Push::Community { community, removed: false, changed: Map::from_iter(told) };
-        saw_it.into_iter().for_each(|user| push(&self.context, user, &told));
+        self.context.push_to(&saw_it, &told, None);
         Ok(())
     }
 }

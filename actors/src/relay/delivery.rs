@@ -9,32 +9,41 @@ use hubbub_protocol::{
 };
 use hubbub_storage::StoredEvent;
 
+use crate::peers::wire::Delivered;
+
 /// An event on its way to subscribers.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    pub(super) seq: Seq,
-    pub(super) class: EventClass,
-    pub(super) frame: Arc<Frame>,
-    pub(super) mentions: Option<Arc<Event>>,
+    pub(crate) seq: Seq,
+    pub(crate) class: EventClass,
+    pub(crate) frame: Arc<Frame>,
+    /// The author, when everyone is mentioned.
+    pub(crate) calls_everyone: Option<UserId>,
     /// Who is no member of the room any more.
-    pub(super) gone: Option<UserId>,
+    pub(crate) gone: Option<UserId>,
 }
 
 impl Delivery {
     /// The delivery of `event`, whose push is `frame`.
     #[must_use]
-    pub fn of(event: Event, frame: Arc<Frame>) -> Self {
+    pub fn of(event: &Event, frame: Arc<Frame>) -> Self {
         let everyone = matches!(&event.body, EventBody::MessageCreated(created) if created.mentions.everyone);
         let (seq, class) = (event.seq, event.body.kind().class());
         let gone = match &event.body {
             EventBody::MemberLeft { user } | EventBody::MemberRemoved { user, .. } => Some(*user),
             _ => None,
         };
-        Self { seq, class, frame, mentions: everyone.then(|| Arc::new(event)), gone }
+        Self { seq, class, frame, calls_everyone: everyone.then_some(event.by), gone }
+    }
+
+    /// One that the room's owner on another node sent.
+    pub(crate) fn received(sent: Delivered) -> Self {
+        let Delivered { seq, class, gone, calls_everyone, push } = sent;
+        Self { seq, class, frame: Arc::new(Frame::new(&push)), calls_everyone, gone }
     }
 
     pub(super) fn stored(event: &StoredEvent) -> Self {
         let frame = Arc::new(Frame::new(&event.push));
-        Self { seq: event.seq, class: event.kind.class(), frame, mentions: None, gone: None }
+        Self { seq: event.seq, class: event.kind.class(), frame, calls_everyone: None, gone: None }
     }
 }

@@ -70,10 +70,10 @@ impl RelayState {
 
     /// What follows from a delivery once everyone has it.
     pub(super) fn handed(&mut self, delivery: Delivery) {
-        if let Some(event) = &delivery.mentions {
+        if let Some(by) = delivery.calls_everyone {
             let followers = self.live.iter().chain(self.unread.values().map(|unread| &*unread.follower));
-            for user in followers.map(|follower| follower.user).filter(|user| *user != event.by) {
-                self.context.markers.mentioned(user, self.room, event.seq);
+            for user in followers.map(|follower| follower.user).filter(|user| *user != by) {
+                self.context.markers.mentioned(user, self.room, delivery.seq);
             }
         }
         if let Some(user) = delivery.gone

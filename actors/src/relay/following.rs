@@ -138,22 +138,35 @@ impl RelayState {
     pub(super) fn empty_check(&mut self, me: &ActorRef<RelayMessage>) {
         self.empty_timer = false;
         if self.is_empty() && self.context.slots.retire_relay(self.room) {
+            crate::peers::following::end(&self.context, self.room);
             me.stop(Some("nobody follows".into()));
         }
     }
 
-    pub(super) fn watched(&mut self, head: Seq) {
+    pub(super) async fn watched(&mut self, head: Seq) {
         match self.head {
             None => {
                 self.head = Some(head);
                 for joining in std::mem::take(&mut self.waiting) {
                     self.follow(joining);
                 }
+                // What an owner on another node sent may have come before its answer.
+                self.hand_on().await;
+                if !self.ahead.is_empty() {
+                    self.heal();
+                }
             }
             // The owner was started anew: what it stored before it died may not have reached us.
             Some(known) if head > known => self.heal(),
             Some(_) => {}
         }
+    }
+
+    pub(super) fn judge(&self) {
+        let followers = self.live.iter().chain(self.unread.values().map(|unread| &*unread.follower));
+        let users: std::collections::BTreeSet<UserId> = followers.map(|follower| follower.user).collect();
+        let users = users.into_iter().collect();
+        tokio::spawn(crate::peers::facts::judge(self.context.clone(), self.room, users, self.me.clone()));
     }
 
     pub(super) fn revoke(&mut self, user: UserId, done: oneshot::Sender<()>) {

@@ -18,9 +18,10 @@
 mod posting;
 mod storing;
 mod targets;
+mod watchers;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,13 +33,14 @@ use hubbub_protocol::{
     error::Refusal,
     event::{Event, EventBody},
     frame::Frame,
-    ids::{RoomId, Seq, UserId},
+    ids::{Epoch, NodeId, RoomId, Seq, UserId},
     message::MessageState,
     rest::{Changed, Sent, Thread},
     time::Timestamp,
 };
 use hubbub_storage::{Effect, RecentKey, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::sync::oneshot;
 
 use super::{
     core::{RoomCore, Rules},
@@ -73,6 +75,8 @@ pub enum Ask {
     Record { by: UserId, body: Box<EventBody>, effects: Vec<Effect>, answer: Answer<Seq> },
     /// Store events of an archive, built once their first seq is known; answers with that.
     Archive { build: Build, answer: Answer<Seq> },
+    /// The same, built for the place `first`, or refused; with no events, tells the place only.
+    ArchiveAt { first: Seq, events: Vec<Archived>, effects: Vec<Effect>, answer: Answer<Seq> },
 }
 
 /// The mailbox of a room.
@@ -81,7 +85,7 @@ pub enum RoomMessage {
     /// Somebody asks.
     Ask(Permit, Box<Ask>),
     /// The room's log has been read.
-    Loaded(Box<Result<Loaded, StoreError>>),
+    Loaded(Box<Result<Loaded, LoadError>>),
     /// A key was looked for in the log for the author's oldest held post.
     Searched { author: UserId, found: Result<Option<RecentKey>, StoreError> },
     /// The state of a message was read, and the pins if they were wanted.
@@ -92,6 +96,14 @@ pub enum RoomMessage {
     Failed,
     /// This relay wants the room's events from now on.
     Watch(ActorRef<RelayMessage>),
+    /// A relay of another node wants them too, and is told where they begin.
+    WatchFrom { node: NodeId, reply: oneshot::Sender<Seq> },
+    /// It does not any more.
+    UnwatchFrom { node: NodeId },
+    /// Tell the nodes that were left out what the newest seq is.
+    TellBehind,
+    /// The room is to be ordered elsewhere, or anew: settle what is under way, and end.
+    LetGo { done: Option<oneshot::Sender<()>> },
     /// The room's settings changed.
     Rules(Rules),
     /// Whether to leave memory.
@@ -115,9 +127,21 @@ impl std::fmt::Debug for Build {
 /// A message's state as read, and the pins if they were wanted.
 pub type TargetRead = (Option<MessageState>, Option<Vec<Seq>>);
 
+/// Why a room was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another node orders the room.
+    #[error("another node orders the room")]
+    NotOurs,
+}
+
 /// What an activation starts from.
 #[derive(Debug)]
 pub struct Loaded {
+    epoch: Epoch,
     head: Seq,
     last_ts: Timestamp,
     keys: Vec<RecentKey>,
@@ -149,6 +173,8 @@ pub struct RoomArguments {
     pub room: RoomId,
     /// Its relay, if there is one already.
     pub relay: Option<ActorRef<RelayMessage>>,
+    /// Other nodes that follow it.
+    pub watchers: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -171,7 +197,8 @@ struct InFlight {
 
 #[derive(Debug)]
 struct Held {
-    _permit: Permit,
+    #[expect(dead_code, reason = "given back when the post is decided")]
+    permit: Permit,
     caller: Caller,
     access: Access,
     post: NewPost,
@@ -185,10 +212,20 @@ pub struct RoomState {
     room: RoomId,
     me: ActorRef<RoomMessage>,
     core: Option<RoomCore>,
+    /// The activation of the shard under which the room was loaded.
+    epoch: Epoch,
     committed: Seq,
     dead: Arc<AtomicBool>,
     in_flight: VecDeque<InFlight>,
     relay: Option<ActorRef<RelayMessage>>,
+    /// Other nodes that follow.
+    watchers: BTreeSet<NodeId>,
+    /// Those of them that have to be told the newest seq.
+    behind: BTreeSet<NodeId>,
+    /// Answers to those that came before the log was read.
+    watchers_waiting: Vec<oneshot::Sender<Seq>>,
+    /// Set once the room takes nothing more, with who waits for its end.
+    leaving: Option<Option<oneshot::Sender<()>>>,
     /// Asked before the log was read.
     waiting: VecDeque<(Permit, Ask)>,
     /// Posts of authors whose oldest one is being looked for.
@@ -207,7 +244,7 @@ impl Actor for RoomActor {
     async fn pre_start(
         &self,
         me: ActorRef<RoomMessage>,
-        RoomArguments { context, room, relay }: RoomArguments,
+        RoomArguments { context, room, relay, watchers }: RoomArguments,
     ) -> Result<RoomState, ActorProcessingErr> {
         let (loader, loads) = (me.clone(), context.clone());
         tokio::spawn(async move {
@@ -222,10 +259,15 @@ impl Actor for RoomActor {
             room,
             me,
             core: None,
+            epoch: Epoch(0),
             committed: Seq(0),
             dead: Arc::default(),
             in_flight: VecDeque::new(),
             relay,
+            watchers,
+            behind: BTreeSet::new(),
+            watchers_waiting: Vec::new(),
+            leaving: None,
             waiting: VecDeque::new(),
             held: HashMap::new(),
             targets: HashMap::new(),
@@ -241,12 +283,16 @@ impl Actor for RoomActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RoomMessage::Ask(permit, ask) => state.ask(permit, *ask),
-            RoomMessage::Loaded(loaded) => state.begin((*loaded)?),
+            RoomMessage::Loaded(loaded) => state.loaded(*loaded)?,
             RoomMessage::Searched { author, found } => state.searched(author, found),
             RoomMessage::Target { seq, read } => state.targeted(seq, *read),
             RoomMessage::Committed { events } => state.committed(events),
             RoomMessage::Failed => return Err(crate::shard::AppendFailed.into()),
             RoomMessage::Watch(relay) => state.watch(relay),
+            RoomMessage::WatchFrom { node, reply } => state.watch_from(node, reply),
+            RoomMessage::UnwatchFrom { node } => state.unwatch_from(node),
+            RoomMessage::TellBehind => state.tell_those_behind(),
+            RoomMessage::LetGo { done } => state.let_go(done),
             RoomMessage::Rules(rules) => state.core.iter_mut().for_each(|core| core.set_rules(rules)),
             RoomMessage::IdleCheck => state.idle_check(&me),
             RoomMessage::Observe(reply) => drop(reply.send(state.status())),
@@ -255,8 +301,10 @@ impl Actor for RoomActor {
     }
 }
 
-async fn load(context: &Context, room: RoomId) -> Result<Loaded, StoreError> {
-    context.lane(context.shard_of(room)).barrier().await;
+async fn load(context: &Context, room: RoomId) -> Result<Loaded, LoadError> {
+    // The fence first: what another owner stored before it lost the shard is read below, and more cannot come.
+    let shard = context.shard_of(room);
+    let epoch = context.lane(shard).activate(shard).await?.ok_or(LoadError::NotOurs)?;
     let facts = context.directory.room(room).await.ok().flatten();
     let rules =
         facts.map_or(Rules::default(), |facts| Rules { archived: facts.archived, slow_mode_s: facts.slow_mode_s });
@@ -268,20 +316,34 @@ async fn load(context: &Context, room: RoomId) -> Result<Loaded, StoreError> {
         if keys.len() < KEYS_MAX { since } else { keys.last().map_or(since, |oldest| oldest.ts.plus_ms(1)) };
     let last = context.store.events(room, Seq(head.0.saturating_sub(1)), 1).await?;
     let last_ts = last.first().map_or(Timestamp(0), |event| event.ts);
-    Ok(Loaded { head, last_ts, keys, keys_since, rules })
+    Ok(Loaded { epoch, head, last_ts, keys, keys_since, rules })
 }
 
 impl RoomState {
+    fn loaded(&mut self, loaded: Result<Loaded, LoadError>) -> Result<(), ActorProcessingErr> {
+        match loaded {
+            // What waited has been asked anew; a successor may be loaded already.
+            _ if self.leaving.is_some() => {}
+            Ok(loaded) => self.begin(loaded),
+            Err(LoadError::Store(error)) => return Err(error.into()),
+            Err(LoadError::NotOurs) => return Err(crate::shard::NotOurs.into()),
+        }
+        Ok(())
+    }
+
     fn begin(&mut self, loaded: Loaded) {
+        self.epoch = loaded.epoch;
         let mut keys = KeyWindow::new(loaded.keys_since);
         for key in loaded.keys.iter().rev() {
             keys.insert(key.by, key.key, key.seq, key.ts);
         }
         self.core = Some(RoomCore::new(self.room, loaded.head, loaded.last_ts, keys, loaded.rules));
         self.committed = loaded.head;
+        self.context.directory.note_head(self.room, loaded.head);
         if let Some(relay) = self.relay.take() {
             self.watch(relay);
         }
+        self.tell_watchers_where();
         for (permit, ask) in std::mem::take(&mut self.waiting) {
             self.ask(permit, ask);
         }
@@ -297,13 +359,17 @@ impl RoomState {
 
     fn ask(&mut self, permit: Permit, ask: Ask) {
         self.used_at = self.context.now();
+        if self.leaving.is_some() {
+            self.context.forwards.give_back(&self.context, self.room, vec![ask]);
+            return;
+        }
         if self.core.is_none() {
             self.waiting.push_back((permit, ask));
             return;
         }
         match ask {
             Ask::Post { caller, access, post, answer } => {
-                let held = Held { _permit: permit, caller, access, post, answer };
+                let held = Held { permit, caller, access, post, answer };
                 match self.held.get_mut(&caller.user) {
                     Some(queue) => queue.push_back(held),
                     None => self.post(held, false),
@@ -312,6 +378,7 @@ impl RoomState {
             Ask::Change { seq, .. } | Ask::Thread { seq, .. } => self.aim(permit, seq, ask),
             Ask::Record { by, body, effects, answer } => self.record(by, *body, effects, answer),
             Ask::Archive { build, answer } => self.archive(build, answer),
+            Ask::ArchiveAt { first, events, effects, answer } => self.archive_at(first, events, effects, answer),
         }
     }
 
@@ -378,6 +445,8 @@ fn refuse(ask: Ask, refusal: &Refusal) {
         Ask::Post { answer, .. } => answer.give(Err(refusal.clone())),
         Ask::Change { answer, .. } => answer.give(Err(refusal.clone())),
         Ask::Thread { answer, .. } => answer.give(Err(refusal.clone())),
-        Ask::Record { answer, .. } | Ask::Archive { answer, .. } => answer.give(Err(refusal.clone())),
+        Ask::Record { answer, .. } | Ask::Archive { answer, .. } | Ask::ArchiveAt { answer, .. } => {
+            answer.give(Err(refusal.clone()))
+        }
     }
 }

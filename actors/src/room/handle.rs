@@ -1,14 +1,13 @@
 //! [`Rooms`]: what the edge and the sessions hold. Finds a room's actor, activates it when needed,
 //! and checks the caller's rights before anything is asked.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use hubbub_protocol::{
     emoji::Emoji,
     error::{ErrorCode, Refusal},
     event::EventBody,
-    frame::Frame,
-    ids::{RoomId, Seq, UserId},
+    ids::{NodeId, RoomId, Seq, UserId},
     limits::NAME_CHARS_MAX,
     permissions::Permissions,
     push::Push,
@@ -25,7 +24,7 @@ use tokio::sync::oneshot;
 use super::{
     RoomMessage,
     actor::{Ask, Build, RoomActor, RoomArguments},
-    core::Rules,
+    asked::{self, Asked, Given},
     post::{Archived, Change, NewPost},
 };
 use crate::{
@@ -33,9 +32,9 @@ use crate::{
     caller::Caller,
     context::Context,
     directory::Access,
+    peers::{Fact, following},
     relay::{Follower, RelayActor, RelayMessage, Reply},
     slots::Full,
-    user::UserMessage,
 };
 
 /// The rooms of this installation.
@@ -44,14 +43,28 @@ pub struct Rooms {
     pub(crate) context: Arc<Context>,
 }
 
-fn spawn(context: &Arc<Context>, room: RoomId, relay: Option<ActorRef<RelayMessage>>) -> ActorRef<RoomMessage> {
-    let arguments = RoomArguments { context: context.clone(), room, relay };
+fn spawn(
+    context: &Arc<Context>,
+    room: RoomId,
+    relay: Option<ActorRef<RelayMessage>>,
+    watchers: BTreeSet<NodeId>,
+) -> ActorRef<RoomMessage> {
+    let arguments = RoomArguments { context: context.clone(), room, relay, watchers };
     let spawned = ActorRuntime::spawn_linked_instant(None, RoomActor, arguments, context.supervisor(room));
     spawned.expect("an actor without a name can always be spawned").0
 }
 
-/// Asks a room, activating it first when needed.
-fn ask(context: &Arc<Context>, room: RoomId, ask: Ask) {
+/// Asks a room, wherever it is, activating it first when needed.
+pub(crate) fn ask(context: &Arc<Context>, room: RoomId, ask: Ask) {
+    if context.forwards.has(room) || !context.is_here(room) {
+        context.forwards.push(context, room, ask);
+    } else {
+        ask_here(context, room, ask);
+    }
+}
+
+/// Asks a room that this node orders.
+fn ask_here(context: &Arc<Context>, room: RoomId, ask: Ask) {
     if context.quarantined(room) {
         // Dropping the ask answers `unavailable`.
         return drop(ask);
@@ -59,7 +72,7 @@ fn ask(context: &Arc<Context>, room: RoomId, ask: Ask) {
     let mut asked = Some(ask);
     let sent = context.slots.to_room(
         room,
-        |relay| spawn(context, room, relay),
+        |relay, watchers| spawn(context, room, relay, watchers),
         |permit| RoomMessage::Ask(permit, Box::new(asked.take().expect("called once"))),
     );
     if sent.is_err()
@@ -69,14 +82,18 @@ fn ask(context: &Arc<Context>, room: RoomId, ask: Ask) {
     }
 }
 
-/// Makes `relay` the room's relay, activating the room first when needed.
+/// Makes `relay` the room's relay, activating the room first when needed. When another node orders the room, it is
+/// asked to send to the relay that this node has for the room.
 pub(crate) fn watch(context: &Arc<Context>, room: RoomId, relay: ActorRef<RelayMessage>) {
+    if !context.is_here(room) {
+        return following::begin(context, room);
+    }
     // A full queue cannot keep a relay out: it would never learn where its stretch begins.
     let watching = context.slots.with_room(room, |actor| actor.cast(RoomMessage::Watch(relay.clone())).is_ok());
     if watching != Some(true) {
         let _ = context.slots.to_room(
             room,
-            |_| spawn(context, room, Some(relay.clone())),
+            |_, watchers| spawn(context, room, Some(relay.clone()), watchers),
             |permit| {
                 drop(permit);
                 RoomMessage::Watch(relay.clone())
@@ -85,12 +102,109 @@ pub(crate) fn watch(context: &Arc<Context>, room: RoomId, relay: ActorRef<RelayM
     }
 }
 
-/// Activates a room that has a relay, so that the relay goes on being served.
+/// Activates a room that somebody follows, so that they go on being served.
 pub(crate) fn wake(context: &Arc<Context>, room: RoomId) {
     let relay = context.slots.with_relay(room, Clone::clone);
     if let Some(relay) = relay {
         watch(context, room, relay);
+    } else if context.is_here(room) && !context.slots.watchers(room).is_empty() {
+        let nothing = |permit| {
+            drop(permit);
+            RoomMessage::TellBehind
+        };
+        // A full queue belongs to a room that is active.
+        let _ = context.slots.to_room(room, |relay, watchers| spawn(context, room, relay, watchers), nothing);
     }
+}
+
+/// Takes note that a relay of `node` follows the room, which this node orders; `reply` is told where its stretch
+/// begins.
+pub(crate) fn watch_from(context: &Arc<Context>, room: RoomId, node: NodeId, reply: oneshot::Sender<Seq>) {
+    context.slots.add_watcher(room, node);
+    let mut reply = Some(reply);
+    let sent = context.slots.to_room(
+        room,
+        |relay, watchers| spawn(context, room, relay, watchers),
+        |permit| {
+            drop(permit);
+            RoomMessage::WatchFrom { node, reply: reply.take().expect("called once") }
+        },
+    );
+    if sent.is_err() {
+        // A full queue is no answer; the relay asks again.
+        context.slots.remove_watcher(room, node);
+    }
+}
+
+/// Takes note that it does not any more.
+pub(crate) fn unwatch_from(context: &Context, room: RoomId, node: NodeId) {
+    context.slots.remove_watcher(room, node);
+    context.slots.with_room(room, |actor| actor.cast(RoomMessage::UnwatchFrom { node }).is_ok());
+}
+
+/// Carries out what another node, or a queue of this one, asks of a room that is here; in order, each answered.
+pub(crate) async fn carry_out(context: &Arc<Context>, room: RoomId, asks: Vec<Asked>) -> Vec<Given> {
+    let mut given = Vec::with_capacity(asks.len());
+    for asked in asks {
+        given.push(begin(context, room, asked).await);
+    }
+    let given = given.into_iter().map(|given| async move {
+        match given {
+            Ok(given) => given.await,
+            Err(refusal) => Given::refused(&refusal),
+        }
+    });
+    futures_util::future::join_all(given).await
+}
+
+type Settling = futures_util::future::BoxFuture<'static, Given>;
+
+/// Asks the room's actor; what it gives is awaited apart.
+async fn begin(context: &Arc<Context>, room: RoomId, asked: Asked) -> Result<Settling, Refusal> {
+    let rights = async |user| context.directory.access(user, room).await;
+    Ok(match asked {
+        Asked::Post { caller, post } => {
+            let access = rights(caller.user).await?;
+            let (answer, wait) = Answer::awaited();
+            ask_here(context, room, Ask::Post { caller, access, post, answer });
+            settling(wait, |Sent { seq, ts, repeat }| Given::Sent { seq, ts, repeat })
+        }
+        Asked::Change { caller, seq, change } => {
+            let access = rights(caller.user).await?;
+            let (answer, wait) = Answer::awaited();
+            ask_here(context, room, Ask::Change { caller, access, seq, change, answer });
+            settling(wait, |changed| match changed {
+                Changed::Event { event_seq } => Given::Changed(Some(event_seq)),
+                Changed::Repeat { .. } => Given::Changed(None),
+            })
+        }
+        Asked::Thread { by, seq, thread } => {
+            let access = rights(by).await?;
+            let thread = asked::thread_facts(&thread)?;
+            let (answer, wait) = Answer::awaited();
+            ask_here(context, room, Ask::Thread { access, seq, thread, by, answer });
+            settling(wait, |Thread { room, created }| Given::Thread { room, created })
+        }
+        Asked::Record { body, effects } => {
+            let (by, body, effects) = asked::record_of(&body, &effects)?;
+            let (answer, wait) = Answer::awaited();
+            ask_here(context, room, Ask::Record { by, body, effects, answer });
+            settling(wait, Given::Seq)
+        }
+        Asked::Archive { first, events, effects } => {
+            let (events, effects) = asked::archive_of(&events, &effects)?;
+            let (answer, wait) = Answer::awaited();
+            ask_here(context, room, Ask::ArchiveAt { first, events, effects, answer });
+            settling(wait, Given::Seq)
+        }
+    })
+}
+
+fn settling<T: Send + 'static>(
+    wait: oneshot::Receiver<Result<T, Refusal>>,
+    given: impl FnOnce(T) -> Given + Send + 'static,
+) -> Settling {
+    Box::pin(async move { answered(wait).await.map_or_else(|refusal| Given::refused(&refusal), given) })
 }
 
 /// Lets a session follow a room; `reply` is called ahead of the first event.
@@ -288,8 +402,7 @@ impl Rooms {
         self.access(caller, room).await?;
         let seq = seq.min(self.head(room).await?);
         if self.context.markers.read(caller.user, room, seq) {
-            let frame = Arc::new(Frame::of(&Push::Read { room, seq }));
-            self.context.users.send_if_here(caller.user, UserMessage::Push { frame, except: from });
+            self.context.push_to(&[caller.user], &Push::Read { room, seq }, from);
         }
         Ok(())
     }
@@ -334,10 +447,10 @@ impl Rooms {
     }
 
     /// To be called after a room's settings changed.
-    pub fn settings_changed(&self, room: &facts::Room) {
-        self.context.directory.forget_room(room.id, room.community);
-        let rules = Rules { archived: room.archived, slow_mode_s: room.slow_mode_s };
-        self.context.slots.with_room(room.id, |actor| actor.cast(RoomMessage::Rules(rules)).is_ok());
+    pub async fn settings_changed(&self, room: &facts::Room) {
+        let facts = Fact::Room { room: room.id, community: room.community };
+        let rules = Fact::Rules { room: room.id, archived: room.archived, slow_mode_s: room.slow_mode_s };
+        self.context.changed(vec![facts, rules]).await;
     }
 
     /// The people in a stretch of a room's member list, by id.

@@ -1,4 +1,4 @@
-//! What is asked of a room.
+//! What is asked of a room. Nodes send these to a room's owner: new variants go to the end.
 
 use hubbub_protocol::{
     emoji::Emoji,
@@ -6,9 +6,10 @@ use hubbub_protocol::{
     ids::{MessageKey, Seq, UserId},
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 /// A message on its way to a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewPost {
     /// The client's key.
     pub key: MessageKey,
@@ -23,7 +24,7 @@ pub struct NewPost {
 }
 
 /// A change of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Another text.
     Edit(String),

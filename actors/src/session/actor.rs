@@ -19,6 +19,7 @@ use hubbub_protocol::{
     push::Push,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::sync::oneshot;
 
 use super::{Away, Begin, Shared, pages::Pages, saved::Saved};
 use crate::{caller::Caller, connection::Connection, room::Rooms, user::UserMessage};
@@ -40,6 +41,8 @@ pub enum SessionMessage {
     Revoked { rooms: Vec<RoomId>, community: Option<CommunityId> },
     /// The device was signed out.
     SignOut,
+    /// The client is back on another node: tells what the session followed, and ends.
+    GiveUp(oneshot::Sender<Saved>),
     /// The node is going away.
     Drain { after_ms: u64 },
     /// Tells how the session stands.
@@ -144,6 +147,7 @@ impl Actor for SessionActor {
                 state.close(CloseCode::SignedOut);
                 state.end();
             }
+            SessionMessage::GiveUp(reply) => state.give_up(reply),
             SessionMessage::Drain { after_ms } => {
                 if let Some(connection) = &state.connection {
                     connection.control(Frame::of(&Push::Reconnect { after_ms }));
@@ -242,6 +246,16 @@ impl SessionState {
             connection.close(code);
             self.detach(&connection);
         }
+    }
+
+    fn give_up(&mut self, reply: oneshot::Sender<Saved>) {
+        let saved = self.saved.clone();
+        self.close(CloseCode::TakenUp);
+        self.end();
+        // What is written behind must not undo what the other node writes.
+        self.context.unsaved.forget(self.session);
+        // Whoever asked reads what is saved instead.
+        let _ = reply.send(saved);
     }
 
     /// Ends the session. Who comes from now on starts a successor; what is queued already is still

@@ -21,6 +21,7 @@ use crate::{
     answer::{Answer, busy},
     connection::Connection,
     directory::Access,
+    peers::following,
     relay::{Follower, RelayMessage, Subscription},
     room::{Change, NewPost, Rooms, handle},
     user::UserMessage,
@@ -77,6 +78,7 @@ impl SessionState {
                     if access.permissions.has(Permissions::SEND) {
                         let typing = RelayMessage::Typing { user: caller.user };
                         self.context.slots.with_relay(room, |relay| relay.cast(typing).is_ok());
+                        following::typing(&self.context, room, caller.user, None);
                     }
                     Nothing {}
                 });

@@ -43,7 +43,9 @@ struct Form {
 }
 
 impl Saved {
-    fn encode(&self) -> Vec<u8> {
+    /// The form in which it is kept, and sent to another node.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let of = |mode| self.rooms.iter().filter(|(_, known)| **known == mode).map(|(room, _)| *room).collect();
         let form = Form {
             sid: self.sid,
@@ -78,6 +80,11 @@ impl Unsaved {
     #[must_use]
     pub fn get(&self, session: u64) -> Option<(UserId, Saved)> {
         self.0.lock().get(&session).cloned()
+    }
+
+    /// Leaves a state unwritten.
+    pub fn forget(&self, session: u64) {
+        self.0.lock().remove(&session);
     }
 
     /// Writes what has changed.

@@ -11,6 +11,7 @@ use hubbub_protocol::{
 };
 use ractor::ActorRuntime;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::{
     ActiveSession, Away, SessionMessage, Shared,
@@ -18,7 +19,12 @@ use super::{
     begin::{Begin, Resume},
     saved::Saved,
 };
-use crate::{caller::Caller, connection::Connection, context::Counters};
+use crate::{
+    caller::Caller,
+    connection::Connection,
+    context::{Context, Counters},
+    peers::wire::{Held, SignOut, TakeUp},
+};
 
 /// Begins, takes up and ends sessions.
 #[derive(Debug, Clone)]
@@ -42,6 +48,16 @@ impl SessionHandle {
     /// Says that the connection is gone. The session waits for its client to come back.
     pub fn disconnected(&self, connection: &Arc<dyn Connection>) {
         let _ = self.active.actor.cast(SessionMessage::Detach { connection: connection.clone() });
+    }
+}
+
+impl Context {
+    /// Ends a session whose client is back on another node, and tells what it followed; `None` if it is not here.
+    pub(crate) async fn give_up_session(&self, session: u64, user: UserId) -> Option<Saved> {
+        let active = self.sessions.get(session).filter(|active| active.user == user)?;
+        let (reply, told) = oneshot::channel();
+        active.actor.cast(SessionMessage::GiveUp(reply)).ok()?;
+        told.await.ok()
     }
 }
 
@@ -106,8 +122,12 @@ impl Sessions {
 
     /// Brings back a session of another node's, or of before a restart.
     async fn restore(&self, session: u64, caller: Caller) -> Result<ActiveSession, CloseCode> {
-        let saved = match self.context.unsaved.get(session) {
+        let known = match self.context.unsaved.get(session) {
             Some((_, saved)) => Some(saved),
+            None => self.held_elsewhere(session, caller.user).await,
+        };
+        let saved = match known {
+            Some(saved) => Some(saved),
             None => {
                 let read = self.context.store.resume_state(session).await.map_err(|_| CloseCode::GoingAway)?;
                 read.and_then(|state| Saved::decode(&state.state))
@@ -120,6 +140,12 @@ impl Sessions {
         };
         self.enter(caller.user).await.map_err(|_| CloseCode::GoingAway)?;
         Ok(self.spawn(session, caller, saved))
+    }
+
+    /// Takes the session from the node that holds it, if another does: its connection is closed with 4011.
+    async fn held_elsewhere(&self, session: u64, user: UserId) -> Option<Saved> {
+        let held = self.context.peers.ask_all::<Held>(&TakeUp { session, user }).await;
+        held.into_iter().find_map(|(_, held)| Saved::decode(&held.saved?))
     }
 
     fn spawn(&self, session: u64, caller: Caller, saved: Saved) -> ActiveSession {
@@ -172,8 +198,9 @@ impl Sessions {
         }))
     }
 
-    /// Ends every session of a signed-in device and closes its connections with 4010.
+    /// Ends every session of a signed-in device, on every node, and closes its connections with 4010.
     pub fn sign_out(&self, sid: SessionId) {
+        self.context.peers.tell_all(&SignOut { sid });
         self.context.sessions.to_device(sid, || SessionMessage::SignOut);
     }
 

@@ -16,7 +16,7 @@ use hubbub_protocol::{
     frame::Frame,
     ids::{CommunityId, Epoch, MessageKey, NodeId, RoomId, Seq, SessionId, TsidGenerator, UserId},
     op::{Intents, Mode, Op},
-    peer::Eventually,
+    peer::{Alone, Eventually},
     ports::{Clock, Placed, Placement},
     rest,
     room::Room,
@@ -94,6 +94,7 @@ impl World {
         let ports = Ports {
             clock: clock.clone(),
             placement: Arc::new(AllHere),
+            bus: Arc::new(Alone(NodeId(1))),
             tokens: Arc::new(PlainTokens),
             ids: Arc::new(TsidGenerator::new(1)),
         };

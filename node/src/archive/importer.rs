@@ -14,7 +14,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hubbub_actors::{Hub, room::Archived};
+use hubbub_actors::{Hub, peers::Fact, room::Archived};
 use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     event::EventBody,
@@ -183,10 +183,8 @@ impl Importer {
             (all.0.iter().map(event).collect(), all.1.clone())
         };
         archive(&hub, community.id.log(), build).await?;
-        for (_, room) in &rooms {
-            hub.directory().forget_room(*room, Some(community.id));
-        }
-        hub.directory().forget_room(community.id.log(), Some(community.id));
+        let made = rooms.iter().map(|(_, room)| *room).chain([community.id.log()]);
+        hub.changed(made.map(|room| Fact::Room { room, community: Some(community.id) }).collect()).await;
         self.progress.rooms += rooms.len() as u64;
         self.progress.users += users.len() as u64;
         self.known.learn(rooms, users);
@@ -253,7 +251,7 @@ impl Importer {
                 } else {
                     hub.store().apply(&effects).await.map_err(|error| store_refusal(&error))?;
                 }
-                hub.rooms().settings_changed(&room);
+                hub.rooms().settings_changed(&room).await;
                 Ok(1)
             }
         });

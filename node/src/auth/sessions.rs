@@ -161,6 +161,11 @@ impl Auth {
         Ok(())
     }
 
+    /// Takes note of a session that was ended through another node.
+    pub fn ended_elsewhere(&self, sid: SessionId) {
+        self.parts.standing.ended(sid, self.now());
+    }
+
     /// The sessions of `user` that stand, newest first.
     ///
     /// # Errors

@@ -19,9 +19,9 @@ use hubbub_storage::{Store, StoreError};
 use moka::future::Cache;
 use parking_lot::Mutex;
 
-/// How long an answer of the store is believed. With more nodes than one this, and not the list of
-/// ended sessions, bounds how long a session ended elsewhere is still served.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// How long an answer of the store is believed. A session ended through another node is told of at once; when that
+/// is lost because a link is broken, this bounds how long the session is still served.
+const KNOWN_FOR: Duration = Duration::from_secs(6);
 /// Sessions remembered: at about 100 bytes each, 20 MB.
 const KNOWN_MAX: u64 = 200_000;
 /// An ended session is remembered this much longer than a token of it lives, in milliseconds: more

@@ -1,6 +1,7 @@
 //! Accounts, as an operator sees them: over the node's own socket, or as an owner.
 
 use axum::{Json, extract::State, http::StatusCode};
+use hubbub_actors::peers::Fact;
 use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     ids::UserId,
@@ -169,7 +170,7 @@ async fn create(
 )]
 async fn disable(State(app): State<App>, _: Operator, ApiPath(id): ApiPath<UserId>) -> ApiResult<Json<Account>> {
     let user = app.auth.disable(id).await?;
-    app.hub.directory().forget_user(id);
+    app.hub.changed(vec![Fact::User(id)]).await;
     Ok(Json((&user).into()))
 }
 

@@ -5,6 +5,7 @@
 //! no list to go through; members are listed by their communities.
 
 use axum::{Json, extract::State};
+use hubbub_actors::peers::Fact;
 use hubbub_protocol::{error::Refusal, ids::UserId, push::Push, rest};
 use hubbub_storage::facts::User;
 use serde_json::Value;
@@ -60,7 +61,7 @@ async fn update_me(
     ApiJson(change): ApiJson<rest::UpdateMe>,
 ) -> ApiResult<Json<rest::Me>> {
     let user = app.auth.update(caller.user, caller.sid, change).await?;
-    app.hub.directory().forget_user(user.id);
+    app.hub.changed(vec![Fact::User(user.id)]).await;
     let me = me_of(&user);
     if let Ok(Value::Object(changed)) = serde_json::to_value(&me) {
         app.hub.push(user.id, &Push::User { changed });

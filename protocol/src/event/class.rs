@@ -1,9 +1,11 @@
 //! The classes of events that a client's intents name.
 
+use serde::{Deserialize, Serialize};
+
 use super::EventKind;
 
 /// Groups of events that a client may ask for or leave out (`intents` of `identify`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EventClass {
     /// Messages, edits, deletions, pins, threads and the room's own settings.
     Messages,

@@ -24,6 +24,8 @@ pub enum AppendFault {
     AmbiguousBefore,
     /// All is written that may be, and the answer is `Ambiguous` for each shard.
     AmbiguousAfter,
+    /// Another owner takes each shard over before, so that nothing is written.
+    TakenOver,
 }
 
 /// Appends that are being held, and whether to hold any.

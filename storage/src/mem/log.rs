@@ -39,6 +39,12 @@ impl LogStore for MemStore {
         match fault {
             Some(AppendFault::FailBefore) => return Err(failed()),
             Some(AppendFault::AmbiguousBefore) => return Ok(ambiguous()),
+            Some(AppendFault::TakenOver) => {
+                let mut state = self.state.lock();
+                for part in &batch.shards {
+                    state.log.activate(part.shard, part.epoch.next());
+                }
+            }
             Some(AppendFault::FailAfter | AppendFault::AmbiguousAfter) | None => {}
         }
         let outcomes = self.state.lock().append(batch)?;

@@ -47,6 +47,26 @@ impl RoomState {
         self.store(numbered, effects);
     }
 
+    /// Stores an archive that another node built for the place `first`, or refuses.
+    pub(super) fn archive_at(
+        &mut self,
+        first: Seq,
+        events: Vec<Archived>,
+        effects: Vec<Effect>,
+        answer: Answer<Seq>,
+    ) {
+        let Some(core) = &self.core else { return };
+        let next = core.head().next();
+        if events.is_empty() {
+            answer.give(Ok(next));
+        } else if next == first {
+            self.archive(Build(Box::new(move |_| (events, effects))), answer);
+        } else {
+            // Somebody else was faster; the archive is built anew.
+            answer.give(Err(busy()));
+        }
+    }
+
     /// Takes events in and hands them to the appender.
     pub(super) fn store(&mut self, events: Vec<(Event, Done)>, effects: Vec<Effect>) {
         let Some(core) = &mut self.core else { return };
@@ -58,6 +78,7 @@ impl RoomState {
         let mut append = Append {
             shard: self.context.shard_of(self.room),
             room: RoomRef(self.me.clone()),
+            epoch: self.epoch,
             dead: self.dead.clone(),
             events: Vec::with_capacity(events.len()),
             effects,
@@ -90,9 +111,10 @@ impl RoomState {
             self.committed = event.seq;
             answers.push((Sent { seq: event.seq, ts: event.ts, repeat: false }, done, repeats));
             self.context.markers.committed(&self.context, &event);
-            deliveries.push(Delivery::of(event, frame));
+            deliveries.push(Delivery::of(&event, frame));
         }
         self.context.directory.note_head(self.room, self.committed);
+        self.send_to_watchers(&deliveries);
         if let Some(relay) = &self.relay
             && relay.cast(RelayMessage::Deliver(deliveries)).is_err()
         {
@@ -103,5 +125,6 @@ impl RoomState {
             done.give(sent);
             repeats.into_iter().for_each(|answer| answer.give(Ok(Sent { repeat: true, ..sent })));
         }
+        self.leave_when_settled();
     }
 }

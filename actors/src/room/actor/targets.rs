@@ -107,7 +107,9 @@ impl RoomState {
                     self.store(vec![(event, Done::Thread(answer, room))], vec![Effect::PutRoom(thread)]);
                 }
             },
-            Ask::Post { .. } | Ask::Record { .. } | Ask::Archive { .. } => refuse(ask, &unavailable()),
+            Ask::Post { .. } | Ask::Record { .. } | Ask::Archive { .. } | Ask::ArchiveAt { .. } => {
+                refuse(ask, &unavailable())
+            }
         }
     }
 }

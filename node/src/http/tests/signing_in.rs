@@ -138,7 +138,7 @@ async fn a_registration_that_fails_leaves_its_invite_unused() {
     assert_eq!(statuses, [StatusCode::CREATED, StatusCode::CONFLICT], "one name, asked for twice at once");
     assert_eq!(uses().await, 1);
 
-    world.store.faults().next_append(AppendFault::FailBefore);
+    world.store.faults().next_append(AppendFault::TakenOver);
     let lost = register("bob").await;
     assert_eq!((lost.status, lost.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     assert_eq!(uses().await, 1, "bob has an account and is in no community");

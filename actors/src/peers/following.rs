@@ -1,0 +1,175 @@
+//! A relay here, and the room's owner on another node.
+//!
+//! The owner keeps the nodes that follow a room beside the room's own relay, and sends each what it commits. A node
+//! whose lane is full is sent nothing but the newest seq, again and again until that gets through: its relay reads
+//! the rest from the log. A relay asks to be sent events when it begins, when its room's shard has a new place, and
+//! when the link to the owner is new.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hubbub_protocol::{
+    ids::{NodeId, RoomId, Seq, UserId},
+    peer::{Class, Envelope, SendError},
+};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use super::wire::{Deliver, Delivered, Head, Typing, Unwatch, Watch, Watching};
+use crate::{
+    context::Context,
+    relay::{Delivery, RelayMessage},
+    room::handle,
+};
+
+/// How long an owner may take to say that it sends: a room is loaded meanwhile.
+const WATCHED_WITHIN: Duration = Duration::from_secs(3);
+/// First pause before asking again, doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(25);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Rooms whose owner is being asked, and whether to ask once more.
+pub(crate) type Asking = Mutex<HashMap<RoomId, bool>>;
+
+/// Asks the room's owner on another node to send events, again until it does or there is no relay any more.
+pub(crate) fn begin(context: &Arc<Context>, room: RoomId) {
+    let mut asking = context.asking_owners.lock();
+    if let Some(again) = asking.get_mut(&room) {
+        *again = true;
+        return;
+    }
+    asking.insert(room, false);
+    drop(asking);
+    let context = context.clone();
+    tokio::spawn(async move {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let mut moved = context.map_changes.subscribe();
+            let done = !context.slots.has_relay(room) || ask_once(&context, room).await;
+            if done && !once_more(&context, room) {
+                return;
+            }
+            if done {
+                pause = PAUSE_MIN;
+                continue;
+            }
+            // The map that says where the room is now may be on its way.
+            let _ = timeout(pause, moved.changed()).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    });
+}
+
+/// Whether somebody wanted the owner to be asked meanwhile; else nobody asks it any more.
+fn once_more(context: &Context, room: RoomId) -> bool {
+    let mut asking = context.asking_owners.lock();
+    match asking.get_mut(&room) {
+        Some(again) if *again => {
+            *again = false;
+            true
+        }
+        _ => {
+            asking.remove(&room);
+            false
+        }
+    }
+}
+
+/// Whether the relay is being sent events now.
+async fn ask_once(context: &Arc<Context>, room: RoomId) -> bool {
+    let owner = context.place_of(room).owner;
+    if owner == context.this_node() {
+        if context.is_here(room) {
+            handle::wake(context, room);
+            return true;
+        }
+        return false;
+    }
+    let Some(envelope) = context.peers.pack(&Watch { room }) else { return false };
+    let lane = Class::Deliver.lane(room.raw());
+    let answer = context.peers.bus().ask(owner, lane, envelope, WATCHED_WITHIN).await;
+    let head = answer.ok().and_then(|answer| answer.open::<Watching>().ok()).and_then(|watching| watching.head);
+    let Some(head) = head else { return false };
+    context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Watched { head }).is_ok());
+    true
+}
+
+/// Tells the room's owner on another node that there is no relay here any more.
+pub(crate) fn end(context: &Context, room: RoomId) {
+    let owner = context.place_of(room).owner;
+    if owner != context.this_node()
+        && let Some(envelope) = context.peers.pack(&Unwatch { room })
+    {
+        // A link that is broken has taken us out already.
+        let _ = context.peers.bus().cast(owner, Class::Deliver.lane(room.raw()), envelope);
+    }
+}
+
+/// The events as they are sent to other nodes; `None` when they are too many for one message.
+pub(crate) fn envelope(context: &Context, room: RoomId, deliveries: &[Delivery]) -> Option<Envelope> {
+    let events = deliveries.iter().map(Delivery::sent).collect();
+    Envelope::pack(context.ports.placement.map_version(), &Deliver { room, events }).ok()
+}
+
+/// What became of sending something to a node that follows a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    Yes,
+    /// It must be told the head later.
+    Behind,
+    /// It has no link, and asks anew once it has.
+    Gone,
+}
+
+/// Sends to a node that follows a room.
+pub(crate) fn send(context: &Context, room: RoomId, to: NodeId, envelope: Envelope) -> Reached {
+    match context.peers.bus().cast(to, Class::Deliver.lane(room.raw()), envelope) {
+        Ok(()) => Reached::Yes,
+        Err(SendError::Busy { .. } | SendError::TooLarge { .. }) => Reached::Behind,
+        Err(SendError::Unreachable { .. } | SendError::NoLane { .. }) => Reached::Gone,
+    }
+}
+
+/// Tells a node the newest seq on disk.
+pub(crate) fn send_head(context: &Context, room: RoomId, to: NodeId, head: Seq) -> Reached {
+    context.peers.pack(&Head { room, head }).map_or(Reached::Behind, |envelope| send(context, room, to, envelope))
+}
+
+/// Tells those who follow a room on other nodes that somebody types. `from` has told its own already.
+pub(crate) fn typing(context: &Context, room: RoomId, user: UserId, from: Option<NodeId>) {
+    if context.peers.others().is_empty() {
+        return;
+    }
+    let owner = context.place_of(room).owner;
+    let to = if owner == context.this_node() {
+        context.slots.watchers(room)
+    } else if from.is_none() {
+        vec![owner]
+    } else {
+        Vec::new()
+    };
+    let Some(envelope) = context.peers.pack(&Typing { room, user }) else { return };
+    for node in to.into_iter().filter(|node| Some(*node) != from) {
+        // Nobody misses it.
+        let _ = context.peers.bus().whisper(node, envelope.clone());
+    }
+}
+
+impl Delivery {
+    /// As it is sent to other nodes.
+    fn sent(&self) -> Delivered {
+        Delivered {
+            seq: self.seq,
+            class: self.class,
+            gone: self.gone,
+            calls_everyone: self.calls_everyone,
+            push: self.frame.payload_bytes(),
+        }
+    }
+}
+
+/// What an owner sent, for the relay here.
+pub(crate) fn delivered(context: &Context, Deliver { room, events }: Deliver) {
+    let deliveries: Vec<Delivery> = events.into_iter().map(Delivery::received).collect();
+    context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Deliver(deliveries)).is_ok());
+}

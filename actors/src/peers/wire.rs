@@ -1,0 +1,171 @@
+//! What the actors of one node send to those of another, and the numbers of it. A number is for ever; enums and
+//! structs grow only with a new number, and the test below fails when somebody forgets.
+
+use bytes::Bytes;
+use hubbub_protocol::{
+    event::EventClass,
+    ids::{CommunityId, RoomId, Seq, SessionId, UserId},
+    peer::PeerMessage,
+};
+use serde::{Deserialize, Serialize};
+
+use super::facts::Fact;
+use crate::room::asked::{Asked, Given};
+
+macro_rules! messages {
+    ($($(#[$doc:meta])* $number:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $of:ty),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Serialize, Deserialize)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $of,)*
+            }
+
+            impl PeerMessage for $name {
+                const KIND: u16 = $number;
+            }
+        )*
+        /// Every number and what it stands for.
+        pub const KINDS: &[(u16, &str)] = &[$(($number, stringify!($name))),*];
+    };
+}
+
+messages! {
+    /// To a room's owner: asks in the order in which they are to be taken. Answered by [`RoomAnswers`].
+    100 RoomAsks {
+        /// The room.
+        room: RoomId,
+        /// At most [`super::forward::BATCH_ASKS_MAX`].
+        asks: Vec<Asked>,
+    }
+    /// One for each ask; none when the receiver does not order the room (now).
+    101 RoomAnswers {
+        /// In the order of the asks.
+        answers: Option<Vec<Given>>,
+    }
+    /// To a room's owner: a relay of the sender's wants the room's events from now on. Answered by [`Watching`].
+    102 Watch {
+        /// The room.
+        room: RoomId,
+    }
+    /// The newest seq on disk; what comes after is sent. `None` when the receiver does not order the room (now).
+    103 Watching {
+        /// The seq.
+        head: Option<Seq>,
+    }
+    /// To a room's owner: the sender's relay has ended.
+    104 Unwatch {
+        /// The room.
+        room: RoomId,
+    }
+    /// From a room's owner: events that are on disk, in order.
+    105 Deliver {
+        /// The room.
+        room: RoomId,
+        /// The events.
+        events: Vec<Delivered>,
+    }
+    /// From a room's owner: the newest seq on disk, for a receiver that may have missed some.
+    106 Head {
+        /// The room.
+        room: RoomId,
+        /// The seq.
+        head: Seq,
+    }
+    /// To every node: these facts have changed. Answered by [`Done`] once they are forgotten.
+    107 Changed {
+        /// The facts.
+        facts: Vec<Fact>,
+    }
+    /// To every node: hand nothing more of these rooms to these users. Answered by [`Done`] once that is so.
+    108 LetGo {
+        /// The users.
+        users: Vec<UserId>,
+        /// The rooms.
+        rooms: Vec<RoomId>,
+        /// The community they were removed from, to be told of it.
+        community: Option<CommunityId>,
+    }
+    /// It is so.
+    109 Done {}
+    /// To every node: who has a session there, and is a member of the community, if one is named. Answered by
+    /// [`Here`].
+    110 WhoIsHere {
+        /// The community.
+        community: Option<CommunityId>,
+    }
+    /// Raw user ids.
+    111 Here {
+        /// By number.
+        users: Vec<u64>,
+    }
+    /// To every node: a push for the devices of these users.
+    112 ToUsers {
+        /// The users.
+        users: Vec<UserId>,
+        /// The push, as JSON.
+        push: Bytes,
+        /// A session that is left out.
+        except: Option<u64>,
+    }
+    /// To every node: the session's client is back, on the sender. Answered by [`Held`].
+    113 TakeUp {
+        /// The session's raw id.
+        session: u64,
+        /// Whose it is.
+        user: UserId,
+    }
+    /// What the session followed, if the answering node had it; it has it no longer.
+    114 Held {
+        /// The saved form of a session.
+        saved: Option<Bytes>,
+    }
+    /// A datagram to a room's owner, and from there to those who watch: somebody types.
+    115 Typing {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+    }
+    /// To every node: end the sessions of this device.
+    116 SignOut {
+        /// The device.
+        sid: SessionId,
+    }
+    /// To every node: this message mentions a user.
+    117 Mentioned {
+        /// Who is mentioned.
+        users: Vec<UserId>,
+        /// The room.
+        room: RoomId,
+        /// The message.
+        seq: Seq,
+    }
+}
+
+/// An event on its way to a relay of another node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Its place.
+    pub seq: Seq,
+    /// Who wants it.
+    pub class: EventClass,
+    /// Who is no member of the room any more.
+    pub gone: Option<UserId>,
+    /// The author, when everyone is mentioned.
+    pub calls_everyone: Option<UserId>,
+    /// The push, as JSON.
+    pub push: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number that was ever sent stands for the same for ever.
+    #[test]
+    fn numbers_are_given_once() {
+        let numbers: Vec<u16> = KINDS.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, (100..118).collect::<Vec<_>>(), "{KINDS:?}");
+    }
+}

@@ -1,0 +1,116 @@
+//! The nodes that follow the room beside this one, and leaving for another owner.
+
+use hubbub_protocol::ids::{NodeId, Seq};
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+
+use super::{Ask, Held, RoomMessage, RoomState};
+use crate::{
+    peers::following::{self, Reached},
+    relay::Delivery,
+};
+
+/// Pause before a node that is behind is told the head again.
+const BEHIND_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+
+impl RoomState {
+    /// A relay of `node` wants the room's events from now on.
+    pub(super) fn watch_from(&mut self, node: NodeId, reply: oneshot::Sender<Seq>) {
+        self.watchers.insert(node);
+        self.behind.remove(&node);
+        if self.core.is_some() {
+            // Whoever stopped waiting asks again.
+            let _ = reply.send(self.committed);
+        } else {
+            self.watchers_waiting.push(reply);
+        }
+    }
+
+    pub(super) fn unwatch_from(&mut self, node: NodeId) {
+        self.watchers.remove(&node);
+        self.behind.remove(&node);
+    }
+
+    /// Tells everyone who follows where this activation begins: what the one before stored may not have reached them.
+    pub(super) fn tell_watchers_where(&mut self) {
+        for reply in std::mem::take(&mut self.watchers_waiting) {
+            let _ = reply.send(self.committed);
+        }
+        self.behind.clone_from(&self.watchers);
+        self.tell_those_behind();
+    }
+
+    pub(super) fn send_to_watchers(&mut self, deliveries: &[Delivery]) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        let envelope = following::envelope(&self.context, self.room, deliveries);
+        let (mut gone, mut behind) = (Vec::new(), false);
+        for node in &self.watchers {
+            let reached = match &envelope {
+                // A node that is behind reads the log up to a head that it is told later.
+                Some(envelope) if !self.behind.contains(node) => {
+                    following::send(&self.context, self.room, *node, envelope.clone())
+                }
+                _ => Reached::Behind,
+            };
+            match reached {
+                Reached::Yes => {}
+                Reached::Behind => behind |= self.behind.insert(*node),
+                Reached::Gone => gone.push(*node),
+            }
+        }
+        gone.into_iter().for_each(|node| self.unwatch_from(node));
+        if behind {
+            self.me.send_after(BEHIND_EVERY, || RoomMessage::TellBehind);
+        }
+    }
+
+    /// Tells those who were left out what the newest seq is; they read what they miss from the log.
+    pub(super) fn tell_those_behind(&mut self) {
+        for node in std::mem::take(&mut self.behind) {
+            match following::send_head(&self.context, self.room, node, self.committed) {
+                Reached::Yes => {}
+                Reached::Behind => drop(self.behind.insert(node)),
+                Reached::Gone => drop(self.watchers.remove(&node)),
+            }
+        }
+        if !self.behind.is_empty() {
+            self.me.send_after(BEHIND_EVERY, || RoomMessage::TellBehind);
+        }
+    }
+
+    /// Takes nothing more: what waits is asked anew, wherever the room is ordered then, and what is under way is
+    /// settled first. The room has been taken out of the slots.
+    pub(super) fn let_go(&mut self, done: Option<oneshot::Sender<()>>) {
+        self.leaving = Some(done);
+        let waiting = self.waiting.drain(..).map(|(_, ask)| ask);
+        let held = self.held.drain().flat_map(|(_, posts)| posts).map(Held::into_ask);
+        let targeted = self.targeted.drain().flat_map(|(_, asks)| asks).map(|(_, ask)| ask);
+        let asks: Vec<Ask> = waiting.chain(held).chain(targeted).collect();
+        self.context.forwards.give_back(&self.context, self.room, asks);
+        self.leave_when_settled();
+    }
+
+    /// Ends a room that leaves, once nothing of it is under way.
+    pub(super) fn leave_when_settled(&mut self) {
+        if self.in_flight.is_empty()
+            && let Some(done) = self.leaving.take()
+        {
+            stop(&self.me);
+            // Whoever waited may have given up.
+            let _ = done.map(|done| done.send(()));
+        }
+    }
+}
+
+fn stop(me: &ActorRef<RoomMessage>) {
+    me.stop(Some("the room is ordered elsewhere".into()));
+}
+
+impl Held {
+    fn into_ask(self) -> Ask {
+        let Self { caller, access, post, answer, .. } = self;
+        Ask::Post { caller, access, post, answer }
+    }
+}
