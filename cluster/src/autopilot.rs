@@ -40,17 +40,13 @@ pub struct Candidate {
     pub zone: String,
     /// See [`Member::election_slot`](crate::control::Member::election_slot).
     pub election_slot: u8,
-    /// How long it has been heard of without a break; `None` when it is not heard of, draining or down.
-    pub healthy_for: Option<Duration>,
+    /// Whether it has been up and well without a break for [`STABLE_FOR`], or what a test takes for it.
+    pub stable: bool,
     /// How many entries it is behind; `None` for a node that does not follow yet.
     pub lag: Option<u64>,
 }
 
 impl Candidate {
-    fn is_stable(&self) -> bool {
-        self.healthy_for.is_some_and(|healthy| healthy >= STABLE_FOR)
-    }
-
     fn has_caught_up(&self) -> bool {
         self.lag.is_some_and(|lag| lag <= LAG_MAX)
     }
@@ -81,7 +77,7 @@ pub enum Change {
 /// How many should vote among `candidates`, of which at most `max` may.
 #[must_use]
 pub fn wanted_count(candidates: &[Candidate], max: usize) -> usize {
-    let usable: Vec<_> = candidates.iter().filter(|candidate| candidate.is_stable()).collect();
+    let usable: Vec<_> = candidates.iter().filter(|candidate| candidate.stable).collect();
     let zones = usable.iter().map(|candidate| &candidate.zone).collect::<BTreeSet<_>>().len();
     let wanted = match usable.len() {
         0..=2 => 1,
@@ -99,11 +95,14 @@ pub fn wanted_count(candidates: &[Candidate], max: usize) -> usize {
 /// The voters there should be. Empty when nobody is stable: then nothing is changed.
 #[must_use]
 pub fn wanted(candidates: &[Candidate], voters: &BTreeSet<NodeId>, max: usize) -> BTreeSet<NodeId> {
-    let mut left: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.is_stable()).collect();
-    let stable_voters = left.iter().filter(|candidate| voters.contains(&candidate.node)).count();
+    let mut left: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.stable).collect();
+    let away = candidates.iter().filter(|candidate| voters.contains(&candidate.node) && !candidate.stable).count();
     let count = wanted_count(candidates, max);
     // A group never shrinks because members are away: with 3 voters and one dead, the two others still are a majority.
-    let count = if count < voters.len() && stable_voters < voters.len() { return BTreeSet::new() } else { count };
+    // Voters that are no members any more are not away, they are gone.
+    if count < voters.len() && away > 0 {
+        return BTreeSet::new();
+    }
     let (mut chosen, mut zones, mut slots) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     while chosen.len() < count {
         let cost = |candidate: &&Candidate| {
@@ -122,17 +121,17 @@ pub fn wanted(candidates: &[Candidate], voters: &BTreeSet<NodeId>, max: usize) -
 }
 
 /// The next change to make, if there is one: first let the new ones follow, then change the voters, then let those go
-/// that need not follow any more.
+/// that need not follow any more. `rested`: the last change is [`REST`] ago.
 #[must_use]
 pub fn next_change(
     candidates: &[Candidate],
     voters: &BTreeSet<NodeId>,
     learners: &BTreeSet<NodeId>,
     max: usize,
-    since_last: Duration,
+    rested: bool,
 ) -> Option<Change> {
     let wanted = wanted(candidates, voters, max);
-    if since_last < REST || wanted.is_empty() {
+    if !rested || wanted.is_empty() {
         return None;
     }
     let known = |node: &NodeId| voters.contains(node) || learners.contains(node);

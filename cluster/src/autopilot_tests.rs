@@ -10,7 +10,7 @@ fn candidate(node: u64, zone: u64) -> Candidate {
         peer: Peer { addresses: vec![format!("node-{node}:7400")] },
         zone: format!("zone-{zone}"),
         election_slot: u8::try_from(node % 7).expect("small"),
-        healthy_for: Some(STABLE_FOR),
+        stable: true,
         lag: Some(0),
     }
 }
@@ -36,31 +36,31 @@ fn the_number_of_voters_follows_the_number_of_members_and_zones() {
 fn a_cluster_of_one_becomes_three_voters_in_three_changes() {
     let (members, mut voters, mut learners) = (group(3, 1), nodes(&[1]), nodes(&[]));
     for _ in 0..2 {
-        let change = next_change(&members, &voters, &learners, 5, REST);
+        let change = next_change(&members, &voters, &learners, 5, true);
         let Some(Change::AddLearner { node, .. }) = change else { panic!("{change:?}") };
         learners.insert(node);
     }
-    let change = next_change(&members, &voters, &learners, 5, REST);
+    let change = next_change(&members, &voters, &learners, 5, true);
     assert_eq!(change, Some(Change::SetVoters { voters: nodes(&[1, 2, 3]) }));
     (voters, learners) = (nodes(&[1, 2, 3]), nodes(&[]));
-    assert_eq!(next_change(&members, &voters, &learners, 5, REST), None);
+    assert_eq!(next_change(&members, &voters, &learners, 5, true), None);
 }
 
 #[test]
 fn nothing_changes_soon_after_a_change_or_before_the_new_one_has_caught_up() {
     let mut members = group(3, 1);
-    assert_eq!(next_change(&members, &nodes(&[1]), &nodes(&[]), 5, REST / 2), None);
+    assert_eq!(next_change(&members, &nodes(&[1]), &nodes(&[]), 5, false), None);
     members[2].lag = Some(LAG_MAX + 1);
-    assert_eq!(next_change(&members, &nodes(&[1]), &nodes(&[2, 3]), 5, REST), None);
+    assert_eq!(next_change(&members, &nodes(&[1]), &nodes(&[2, 3]), 5, true), None);
 }
 
 #[test]
 fn a_dead_voter_is_replaced_by_a_standby_and_a_group_does_not_shrink_for_the_dead() {
     let mut members = group(4, 1);
-    members[1].healthy_for = None;
-    let change = next_change(&members, &nodes(&[1, 2, 3]), &nodes(&[4]), 5, REST);
+    members[1].stable = false;
+    let change = next_change(&members, &nodes(&[1, 2, 3]), &nodes(&[4]), 5, true);
     assert_eq!(change, Some(Change::SetVoters { voters: nodes(&[1, 3, 4]) }));
-    assert_eq!(next_change(&members[..3], &nodes(&[1, 2, 3]), &nodes(&[]), 5, REST), None);
+    assert_eq!(next_change(&members[..3], &nodes(&[1, 2, 3]), &nodes(&[]), 5, true), None);
 }
 
 #[test]
@@ -76,14 +76,14 @@ proptest! {
         max in 1_usize..9,
     ) {
         let mut members: Vec<Candidate> = (1..).zip(states).map(|(node, (zone, healthy, lag))| Candidate {
-            healthy_for: healthy.map(Duration::from_secs),
+            stable: healthy.is_some_and(|seconds| seconds >= 10),
             lag: (lag < 400).then_some(lag),
             ..candidate(node, zone)
         }).collect();
         let (mut voters, mut learners) = (nodes(&[1]), nodes(&[]));
         for step in 0.. {
             prop_assert!(step < 20, "no end");
-            let change = next_change(&members, &voters, &learners, max, REST);
+            let change = next_change(&members, &voters, &learners, max, true);
             match change {
                 None => break,
                 Some(Change::AddLearner { node, .. }) => {

@@ -35,6 +35,6 @@ pub(crate) mod samples;
 
 pub use command::{Answer, Command, Refusal, Request, RequestId};
 pub use member::{Member, MemberState, NewMember, Role, VersionRange};
-pub use place::{Place, ShardMove, ShardPlace};
+pub use place::{Place, Renewal, ShardMove, ShardPlace};
 pub use state::Control;
 pub use token::{Token, TokenId};

@@ -5,7 +5,9 @@ pub mod control;
 pub mod identity;
 pub mod plan;
 pub mod raft;
+pub mod runtime;
 pub mod single;
 pub mod transport;
 
+pub use runtime::Cluster;
 pub use single::SingleNode;

@@ -82,6 +82,9 @@ impl Control {
             Command::SetCa { ca } => self.set_ca(ca),
             Command::SetCell { cell, reference, generation } => self.set_cell(cell, reference, generation),
             Command::Finalize { version } => self.finalize(version),
+            Command::Renew { node, shards } => self.renew(node, &shards),
+            Command::FinishMoves { shards } => self.finish_moves(&shards),
+            Command::Leave { node, leaving } => self.leave(node, leaving),
         }
     }
 
@@ -133,6 +136,7 @@ impl Control {
             return Err(Refusal::Wrong("certificate authority".into()));
         }
         self.ca = ca;
+        self.map_changed();
         Ok(Answer::Done)
     }
 
@@ -155,6 +159,7 @@ impl Control {
             return Err(Refusal::Version(version));
         }
         self.active_version = version;
+        self.map_changed();
         Ok(Answer::Done)
     }
 

@@ -37,7 +37,14 @@ impl Control {
         }
         let place = ShardPlace { owner: FOUNDER, epoch: Epoch(1), place: Place::Stable, cell: 0 };
         let shards = usize::try_from(ShardBits::new(shard_bits).count()).unwrap_or(0);
-        let member = Member { about: founder, state: MemberState::Up, incarnation: 1, election_slot: 0 };
+        let member = Member {
+            about: founder,
+            state: MemberState::Up,
+            incarnation: 1,
+            election_slot: 0,
+            id_slot: 1,
+            leaving: false,
+        };
         *self = Self {
             cluster,
             shard_bits,
@@ -79,13 +86,23 @@ impl Control {
         let permit = self.tokens.get_mut(&token).filter(|token| token.admits(now_ms) && node.role <= token.role);
         permit.ok_or(Refusal::TokenRefused)?.uses_left -= 1;
         let election_slot = self.free_election_slot();
-        let member = Member { about: node, state: MemberState::Joining, incarnation: 1, election_slot };
+        let id_slot = self.free_id_slot();
+        let member = Member {
+            about: node,
+            state: MemberState::Joining,
+            incarnation: 1,
+            election_slot,
+            id_slot,
+            leaving: false,
+        };
         self.members.insert(id, member);
+        self.map_changed();
         Ok(Answer::Joined { node: id, election_slot })
     }
 
-    /// A start of a member's process. A node that was down comes back as one that joins; the others stay what they
-    /// are. The shards come back to it by [`Command::Assign`](super::Command::Assign), at fresh epochs.
+    /// A start of a member's process. Every shard it still owns is at a fresh epoch from then on, and a move that was
+    /// under way is over: what the process before it held is nobody's. A node that was down or leaving comes back as
+    /// one that joins; the others stay what they are.
     pub(super) fn register(
         &mut self,
         node: NodeId,
@@ -105,11 +122,30 @@ impl Control {
         if let Some(fault) = about.fault() {
             return Err(Refusal::Wrong(fault.into()));
         }
-        if incarnation > member.incarnation && member.state == MemberState::Down {
+        let starts = incarnation > member.incarnation;
+        if starts && matches!(member.state, MemberState::Down | MemberState::Draining) {
             member.state = MemberState::Joining;
         }
+        member.leaving &= !starts;
         member.incarnation = incarnation;
         member.about = about;
+        if starts {
+            for shard in self.shards.iter_mut().filter(|shard| shard.owner == node) {
+                *shard = shard.given_to(node);
+            }
+        }
+        self.map_changed();
+        Ok(Answer::Done)
+    }
+
+    /// A node that is asked back stays [`MemberState::Draining`] until the leader finds it well.
+    pub(super) fn leave(&mut self, node: NodeId, leaving: bool) -> Ruling {
+        let member = self.members.get_mut(&node).ok_or(Refusal::NoSuchNode(node))?;
+        member.leaving = leaving;
+        if leaving && member.state.may_become(MemberState::Draining) {
+            member.state = MemberState::Draining;
+        }
+        self.map_changed();
         Ok(Answer::Done)
     }
 
@@ -121,10 +157,12 @@ impl Control {
         if member.state == state {
             return Ok(Answer::Done);
         }
-        if !member.state.may_become(state) {
+        let stays = member.leaving && state == MemberState::Up;
+        if stays || !member.state.may_become(state) {
             return Err(Refusal::NoSuchStep { from: member.state, to: state });
         }
         member.state = state;
+        self.map_changed();
         Ok(Answer::Done)
     }
 
@@ -137,14 +175,10 @@ impl Control {
         if shards > 0 {
             return Err(Refusal::OwnsShards { node, shards });
         }
-        let mut stayed = false;
         for shard in self.shards.iter_mut().filter(|shard| shard.place == (Place::Moving { to: node })) {
             shard.place = Place::Stable;
-            stayed = true;
         }
-        if stayed {
-            self.map_changed();
-        }
+        self.map_changed();
         self.members.remove(&node);
         self.revoked.insert(node);
         Ok(Answer::Done)

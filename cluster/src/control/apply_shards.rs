@@ -1,11 +1,14 @@
 //! The rules of placement: every change of an owner, and every new activation, is a new epoch.
 
-use hubbub_protocol::{ids::Epoch, shard::ShardId};
+use hubbub_protocol::{
+    ids::{Epoch, NodeId},
+    shard::ShardId,
+};
 
 use super::{
     apply::Ruling,
     command::{Answer, Refusal},
-    place::{MOVES_MAX, Place, ShardMove},
+    place::{FLOOR_MAX, MOVES_MAX, Place, Renewal, ShardMove, ShardPlace},
     state::Control,
 };
 
@@ -49,14 +52,53 @@ impl Control {
 
     /// When the owner to be takes no shards any more, the shard stays, and the answer says that nothing moved.
     pub(super) fn finish_move(&mut self, shard: ShardId, epoch: Epoch) -> Ruling {
-        let place = *self.shard(shard).filter(|place| place.epoch == epoch).ok_or(Refusal::NotMoving)?;
-        let Place::Moving { to } = place.place else { return Err(Refusal::NotMoving) };
-        let takes = self.takes_shards(to);
-        if let Some(slot) = self.shard_mut(shard) {
-            *slot = if takes { place.given_to(to) } else { super::ShardPlace { place: Place::Stable, ..place } };
-        }
+        let moved = self.end_move(shard, epoch).ok_or(Refusal::NotMoving)?;
         self.map_changed();
-        Ok(Answer::Moved { moves: u32::from(takes) })
+        Ok(Answer::Moved { moves: u32::from(moved) })
+    }
+
+    /// Those that are not on their way, or not at that epoch, are left alone.
+    pub(super) fn finish_moves(&mut self, shards: &[(ShardId, Epoch)]) -> Ruling {
+        if shards.len() > MOVES_MAX {
+            return Err(Refusal::TooMany("moves".into()));
+        }
+        let ended: Vec<bool> = shards.iter().filter_map(|(shard, epoch)| self.end_move(*shard, *epoch)).collect();
+        if !ended.is_empty() {
+            self.map_changed();
+        }
+        let moves = ended.into_iter().filter(|moved| *moved).count();
+        Ok(Answer::Moved { moves: u32::try_from(moves).unwrap_or(u32::MAX) })
+    }
+
+    /// Whether the shard went to its owner to be; `None` when it was not on its way at `epoch`.
+    fn end_move(&mut self, shard: ShardId, epoch: Epoch) -> Option<bool> {
+        let place = *self.shard(shard).filter(|place| place.epoch == epoch)?;
+        let Place::Moving { to } = place.place else { return None };
+        let takes = self.takes_shards(to);
+        *self.shard_mut(shard)? =
+            if takes { place.given_to(to) } else { ShardPlace { place: Place::Stable, ..place } };
+        Some(takes)
+    }
+
+    /// A shard on its way stays at its epoch: its owner admits nothing more under any.
+    pub(super) fn renew(&mut self, node: NodeId, shards: &[Renewal]) -> Ruling {
+        if shards.len() > MOVES_MAX {
+            return Err(Refusal::TooMany("renewals".into()));
+        }
+        let mut renewed = 0;
+        for renewal in shards.iter().filter(|renewal| renewal.floor <= FLOOR_MAX) {
+            let place = self.shard_mut(renewal.shard).filter(|place| {
+                place.owner == node && place.epoch == renewal.epoch && place.place == Place::Stable
+            });
+            if let Some(place) = place {
+                place.epoch = place.epoch.max(renewal.floor).next();
+                renewed += 1;
+            }
+        }
+        if renewed > 0 {
+            self.map_changed();
+        }
+        Ok(Answer::Moved { moves: renewed })
     }
 
     pub(super) fn cancel_move(&mut self, shard: ShardId, epoch: Epoch) -> Ruling {

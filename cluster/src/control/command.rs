@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     member::{MemberState, NewMember, VersionRange},
-    place::ShardMove,
+    place::{Renewal, ShardMove},
     state::CaFacts,
     token::{Token, TokenId},
 };
@@ -68,6 +68,12 @@ pub enum Command {
     SetCell { cell: u16, reference: String, generation: u64 },
     /// Lets every node use the formats of `version`, for good.
     Finalize { version: u32 },
+    /// The same owner activates these shards anew, above epochs that a database holds.
+    Renew { node: NodeId, shards: Vec<Renewal> },
+    /// Many of [`Command::FinishMove`].
+    FinishMoves { shards: Vec<(ShardId, Epoch)> },
+    /// A member is asked to hand over everything it orders, or asked back.
+    Leave { node: NodeId, leaving: bool },
 }
 
 impl Command {

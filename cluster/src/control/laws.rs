@@ -48,6 +48,12 @@ fn any_command() -> impl Strategy<Value = Command> {
         4 => moves.prop_map(|moves| Command::BeginMoves { moves }),
         4 => shard().prop_map(|(shard, epoch)| Command::FinishMove { shard, epoch }),
         1 => shard().prop_map(|(shard, epoch)| Command::CancelMove { shard, epoch }),
+        2 => (node(), 0_u32..9, 1_u64..6, 0_u64..9).prop_map(|(node, shard, epoch, floor)| Command::Renew {
+            node,
+            shards: vec![samples::renewal(shard, epoch, floor)],
+        }),
+        2 => prop::collection::vec(shard(), 1..4).prop_map(|shards| Command::FinishMoves { shards }),
+        2 => (node(), any::<bool>()).prop_map(|(node, leaving)| Command::Leave { node, leaving }),
         1 => (0_u64..3).prop_map(|version| Command::Configure { version, changes: [("k".into(), Some("v".into()))].into() }),
         1 => (0_u32..4).prop_map(samples::finalize),
         1 => Just(samples::found()),
@@ -84,8 +90,17 @@ proptest! {
                 let holder = holders.entry((shard, new.epoch)).or_insert(new.owner);
                 prop_assert_eq!(*holder, new.owner, "two nodes held one shard at one epoch");
             }
-            if before.shards != control.shards {
+            let known = |control: &Control| {
+                (control.shards.clone(), control.members.clone(), control.revoked.clone(), control.active_version)
+            };
+            if known(&before) != known(&control) {
                 prop_assert!(control.map_version > before.map_version);
+            }
+            for (node, member) in &control.members {
+                let starts = before.members.get(node).is_some_and(|old| old.incarnation < member.incarnation);
+                let kept = before.shards.iter().zip(&control.shards);
+                let same = kept.filter(|(old, new)| new.owner == *node && old.epoch == new.epoch).count();
+                prop_assert!(!starts || same == 0, "a process that started holds an epoch of the one before");
             }
         }
     }

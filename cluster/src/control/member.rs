@@ -14,6 +14,9 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 /// Kinds of election timeout there are; see [`Member::election_slot`]. As many as there can be voters.
 pub const ELECTION_SLOTS: u8 = 7;
 
+/// Node parts that an id can hold: 10 bits.
+pub const ID_SLOTS: u16 = 1_024;
+
 /// What a node may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
@@ -119,6 +122,10 @@ pub struct Member {
     /// Which of the [`ELECTION_SLOTS`] windows its election timeout is drawn from. No two of the first seven members
     /// share one, so that two survivors do not stand for election at the same time for ever.
     pub election_slot: u8,
+    /// The node part of the ids it makes, below [`ID_SLOTS`]. No two of the first 1,024 members share one.
+    pub id_slot: u16,
+    /// Somebody asked it to leave: it stays [`MemberState::Draining`] until it is asked back, or starts again.
+    pub leaving: bool,
 }
 
 impl Member {

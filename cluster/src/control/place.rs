@@ -42,6 +42,20 @@ impl ShardPlace {
     }
 }
 
+/// A shard whose owner wants a fresh epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its epoch as far as the owner knows; a renewal of an older epoch does nothing.
+    pub epoch: Epoch,
+    /// The epoch in the database's fence, which a node without a cluster may have set. The next one is above it.
+    pub floor: Epoch,
+}
+
+/// Highest epoch that a renewal may start from. A fence beyond it was not written by us; the databases keep 63 bits.
+pub const FLOOR_MAX: Epoch = Epoch(1 << 62);
+
 /// A shard that is to change its owner, or to be activated again by the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardMove {

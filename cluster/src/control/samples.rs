@@ -6,8 +6,8 @@ use hubbub_protocol::{
 };
 
 use super::{
-    Command, Control, MemberState, NewMember, Request, RequestId, Role, ShardMove, Token, TokenId, VersionRange,
-    state::CaFacts,
+    Command, Control, MemberState, NewMember, Renewal, Request, RequestId, Role, ShardMove, Token, TokenId,
+    VersionRange, state::CaFacts,
 };
 
 pub(crate) const NOON: u64 = 1_800_000_000_000;
@@ -62,6 +62,10 @@ pub(crate) fn to(shard: u32, epoch: u64, to: u64) -> ShardMove {
     ShardMove { shard: ShardId(shard), epoch: Epoch(epoch), to: NodeId(to) }
 }
 
+pub(crate) fn renewal(shard: u32, epoch: u64, floor: u64) -> Renewal {
+    Renewal { shard: ShardId(shard), epoch: Epoch(epoch), floor: Epoch(floor) }
+}
+
 /// One of each, in an order in which all but the last are carried out.
 pub(crate) fn every_command() -> Vec<(&'static str, Command)> {
     let versions = VersionRange { min: 1, max: 3 };
@@ -86,6 +90,9 @@ pub(crate) fn every_command() -> Vec<(&'static str, Command)> {
         ("set_cell", Command::SetCell { cell: 0, reference: "main".into(), generation: 4 }),
         ("finalize", finalize(2)),
         ("drop_token", Command::DropToken { id: TokenId(6) }),
+        ("renew", Command::Renew { node: NodeId(12), shards: vec![renewal(0, 2, 9)] }),
+        ("finish_moves", Command::FinishMoves { shards: vec![(ShardId(3), Epoch(1))] }),
+        ("leave", Command::Leave { node: NodeId(12), leaving: true }),
         ("remove", Command::Remove { node: NodeId(99) }),
     ]
 }

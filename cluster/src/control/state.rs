@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::Answer,
-    member::{ELECTION_SLOTS, Member},
+    member::{ELECTION_SLOTS, ID_SLOTS, Member},
     place::ShardPlace,
     token::{Token, TokenId},
 };
@@ -93,7 +93,8 @@ pub struct Control {
     pub members: BTreeMap<NodeId, Member>,
     /// The shards, by number.
     pub shards: Vec<ShardPlace>,
-    /// Counts the commands that changed `shards`.
+    /// Counts the commands that changed what every node must know: `shards`, `members`, `revoked`, the roots and the
+    /// format version.
     pub map_version: u64,
     /// The databases.
     pub cells: BTreeMap<u16, Cell>,
@@ -143,5 +144,17 @@ impl Control {
     pub fn free_election_slot(&self) -> u8 {
         let holders = |slot: &u8| self.members.values().filter(|member| member.election_slot == *slot).count();
         (0..ELECTION_SLOTS).min_by_key(holders).unwrap_or(0)
+    }
+
+    /// The id slot that the fewest members have, the lowest of those. From 1: 0 is for a node without a cluster.
+    #[must_use]
+    pub fn free_id_slot(&self) -> u16 {
+        let mut holders = vec![0_u32; usize::from(ID_SLOTS)];
+        for member in self.members.values() {
+            if let Some(count) = holders.get_mut(usize::from(member.id_slot)) {
+                *count += 1;
+            }
+        }
+        (1..ID_SLOTS).min_by_key(|slot| (holders[usize::from(*slot)], *slot)).unwrap_or(1)
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hubbub_protocol::ids::NodeId;
 use parking_lot::Mutex;
 
-use super::{Peer, RaftEar, RaftWire, WireError};
+use super::{Peer, RaftEar, RaftWire, Urgency, WireError};
 
 #[derive(Default)]
 struct Links {
@@ -48,7 +48,7 @@ struct Wire {
 
 #[async_trait]
 impl RaftWire for Wire {
-    async fn call(&self, to: NodeId, _peer: &Peer, message: Bytes) -> Result<Bytes, WireError> {
+    async fn call(&self, to: NodeId, _: &Peer, _: Urgency, message: Bytes) -> Result<Bytes, WireError> {
         let ear = {
             let links = self.network.0.lock();
             let apart = links.cut.contains(&self.from) != links.cut.contains(&to);

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     journal::{Journal, JournalError, RECORD_BYTES_MAX},
     types::{Entry, LogId, StorageError, Types, Vote},
+    wire::ENTRIES_BYTES,
 };
 
 /// The version of [`Record`]'s form.
@@ -168,6 +169,18 @@ impl RaftLogReader<Types> for LogStore {
     ) -> Result<Vec<Entry>, StorageError> {
         let bounds: (Bound<u64>, Bound<u64>) = (range.start_bound().cloned(), range.end_bound().cloned());
         Ok(self.inner.lock().0.entries.range(bounds).map(|(_, (entry, _))| entry.clone()).collect())
+    }
+
+    /// The first entries, as many as one message takes; at least one.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+        let mut bytes = 0;
+        let inner = self.inner.lock();
+        let fits = |(at, (_, (_, size))): &(usize, (&u64, &(Entry, usize)))| {
+            bytes += size;
+            *at == 0 || bytes <= ENTRIES_BYTES
+        };
+        let entries = inner.0.entries.range(start..end).enumerate().take_while(fits);
+        Ok(entries.map(|(_, (_, (entry, _)))| entry.clone()).collect())
     }
 }
 

@@ -48,7 +48,8 @@ fn nonsense() -> NetworkError {
 impl Line {
     async fn ask(&self, message: &Message, within: Duration) -> Result<Reply, CallError> {
         let bytes = message.to_bytes().map_err(|error| NetworkError::new(&error))?;
-        let answered = tokio::time::timeout(within, self.wire.call(self.to, &self.peer, bytes)).await;
+        let answered = tokio::time::timeout(within, self.wire.call(self.to, &self.peer, message.urgency(), bytes));
+        let answered = answered.await;
         match answered.unwrap_or(Err(WireError::NoAnswer)) {
             Ok(reply) => Ok(Reply::from_bytes(&reply).map_err(|error| NetworkError::new(&error))?),
             Err(error @ WireError::Unreachable) => Err(Unreachable::new(&error).into()),

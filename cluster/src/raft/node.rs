@@ -14,6 +14,7 @@ use openraft::{
     ChangeMembers,
     error::{CheckIsLeaderError, ClientWriteError, RaftError},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     errors::{ChangeError, ReadError, StartError},
@@ -54,6 +55,15 @@ impl std::fmt::Debug for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Start(node {} in {})", self.node, self.directory.display())
     }
+}
+
+/// Who leads, as far as somebody knows; of two, the one with the higher term is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Leads {
+    /// The term.
+    pub term: u64,
+    /// Who leads in it, once that is known.
+    pub leader: Option<NodeId>,
 }
 
 /// How this node stands in the group, for `status`, metrics and the autopilot.
@@ -202,20 +212,36 @@ impl RaftNode {
         }
     }
 
+    /// Who leads, as far as this node knows.
+    #[must_use]
+    pub fn leads(&self) -> Leads {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        Leads { term: metrics.current_term, leader: metrics.current_leader.map(NodeId) }
+    }
+
+    /// Returns when somebody else leads than at the call, as far as this node knows, or when Raft has stopped.
+    pub async fn leads_changed(&self) {
+        let (mut metrics, before) = (self.raft.metrics(), self.leads());
+        let changed = metrics.wait_for(|metrics| {
+            before != Leads { term: metrics.current_term, leader: metrics.current_leader.map(NodeId) }
+        });
+        drop(changed.await);
+    }
+
+    /// Sends no more heartbeats: another voter will stand for election. For a leader that leaves; there is no way back
+    /// but a start.
+    pub fn fall_silent(&self) {
+        self.raft.runtime_config().heartbeat(false);
+        self.raft.runtime_config().elect(false);
+    }
+
     /// Writes a snapshot now; the log before it may go. Returns when it was ordered, not when it is there.
     ///
     /// # Errors
     /// [`ReadError::Stopped`].
     pub async fn order_snapshot(&self) -> Result<(), ReadError> {
         self.raft.trigger().snapshot().await.map_err(|_| ReadError::Stopped)
-    }
-
-    /// Stands for election now: how a leader that drains hands over.
-    ///
-    /// # Errors
-    /// [`ReadError::Stopped`].
-    pub async fn stand_for_election(&self) -> Result<(), ReadError> {
-        self.raft.trigger().elect().await.map_err(|_| ReadError::Stopped)
     }
 
     /// Ends Raft here. Everything acknowledged is on disk already.

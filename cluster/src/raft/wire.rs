@@ -11,7 +11,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hubbub_protocol::{codec, ids::NodeId};
+use hubbub_protocol::{codec, ids::NodeId, peer::PEER_MESSAGE_BYTES_MAX};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +19,21 @@ use super::{
     snapshot::SnapshotMeta,
     types::{Peer, Types, Vote},
 };
+use crate::control::wire::BATCH_BYTES_MAX;
 
 const FORMAT: u8 = 1;
-/// Largest part of a snapshot, in bytes.
-pub(super) const PART_BYTES_MAX: usize = 1024 * 1024;
-/// Entries sent in one message. 64 of the largest batches are 16 MiB; usual ones have a few KiB.
+/// Largest part of a snapshot, in bytes: half of what a message between nodes may have.
+pub(super) const PART_BYTES_MAX: usize = 512 * 1024;
+/// Entries sent in one message.
 pub(super) const ENTRIES_MAX: u64 = 64;
-/// Largest message, in bytes: 64 entries with the largest batches, and their heads.
-pub const MESSAGE_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// Bytes of entries sent in one message, unless the first alone has more: two of the largest batches, or 64 of 8 KiB.
+pub(super) const ENTRIES_BYTES: usize = 512 * 1024;
+/// Largest message, in bytes: [`ENTRIES_BYTES`] or a part, and 128 KiB for votes, places of entries, and who takes part
+/// (7 voters and a few learners with 8 addresses of 260 bytes each, twice while they change).
+pub const MESSAGE_BYTES_MAX: usize = 640 * 1024;
+
+const _: () = assert!(BATCH_BYTES_MAX <= ENTRIES_BYTES, "the largest batch must fit a message");
+const _: () = assert!(MESSAGE_BYTES_MAX <= PEER_MESSAGE_BYTES_MAX, "a message must fit an envelope");
 
 /// Why a peer gave no answer. Whether it acted is not known.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +46,17 @@ pub enum WireError {
     NoAnswer,
 }
 
+/// What a message can wait behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Heartbeats and votes: nothing.
+    Beat,
+    /// Entries of the log: each other.
+    Entries,
+    /// Parts of a snapshot: anything.
+    Part,
+}
+
 /// Carries a message to another node and brings its answer.
 #[async_trait]
 pub trait RaftWire: Send + Sync + 'static {
@@ -46,7 +64,7 @@ pub trait RaftWire: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`WireError`]: openraft tries again.
-    async fn call(&self, to: NodeId, peer: &Peer, message: Bytes) -> Result<Bytes, WireError>;
+    async fn call(&self, to: NodeId, peer: &Peer, urgency: Urgency, message: Bytes) -> Result<Bytes, WireError>;
 }
 
 /// Takes the messages of other nodes.
@@ -97,6 +115,15 @@ impl Message {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, codec::CodecError> {
         codec::decode::<MESSAGE_BYTES_MAX, _>(FORMAT, bytes)
+    }
+
+    pub(super) fn urgency(&self) -> Urgency {
+        match self {
+            Self::Append(request) if request.entries.is_empty() => Urgency::Beat,
+            Self::Vote(_) => Urgency::Beat,
+            Self::Append(_) => Urgency::Entries,
+            Self::Part(_) => Urgency::Part,
+        }
     }
 
     /// The node that claims to speak, by the vote it shows.
