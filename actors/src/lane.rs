@@ -152,13 +152,21 @@ impl Lane {
         wait.await.unwrap_or(Ok(None))
     }
 
-    /// Gives shards up; once this returns, everything handed in before is settled, and nothing of what was decided
-    /// before is stored after.
-    pub async fn give_up(&self, shards: Vec<ShardId>) {
+    /// Gives shards up, from this call on if the queue has room; once the future is done, everything handed in before
+    /// is settled, and nothing of what was decided before is stored after.
+    pub fn give_up(&self, shards: Vec<ShardId>) -> impl Future<Output = ()> + Send + use<> {
         let (done, wait) = oneshot::channel();
-        if self.jobs.send(Job::After(After::GiveUp(shards, done))).await.is_ok() {
-            // As with a barrier.
-            let _ = wait.await;
+        let refused = self.jobs.try_send(Job::After(After::GiveUp(shards, done))).err();
+        let jobs = self.jobs.clone();
+        async move {
+            let sent = match refused {
+                None => true,
+                Some(refused) => jobs.send(refused.into_inner()).await.is_ok(),
+            };
+            if sent {
+                // As with a barrier.
+                let _ = wait.await;
+            }
         }
     }
 

@@ -32,22 +32,17 @@ impl Context {
         ended.collect()
     }
 
-    /// Gives shards up in every lane that has some of them.
-    async fn give_up(&self, shards: &BTreeSet<ShardId>) {
+    /// Gives shards up in every lane that has some of them, from this call on; done once what they had is settled.
+    fn give_up(&self, shards: &BTreeSet<ShardId>) -> impl Future<Output = ()> + Send + use<> {
         let lanes = self.lanes.len();
         let of_lane = |lane: usize| -> Vec<ShardId> {
             let is_in = |shard: &&ShardId| usize::try_from(shard.0).unwrap_or(0) % lanes == lane;
             shards.iter().filter(is_in).copied().collect()
         };
-        let given_up = self.lanes.iter().enumerate().map(|(number, lane)| {
-            let shards = of_lane(number);
-            async move {
-                if !shards.is_empty() {
-                    lane.give_up(shards).await;
-                }
-            }
-        });
-        join_all(given_up).await;
+        let lanes = self.lanes.iter().enumerate().map(|(number, lane)| (lane, of_lane(number)));
+        let given_up: Vec<_> =
+            lanes.filter(|(_, shards)| !shards.is_empty()).map(|(lane, shards)| lane.give_up(shards)).collect();
+        async move { drop(join_all(given_up).await) }
     }
 
     /// Those who follow rooms of these shards here ask whoever orders them now.
@@ -71,8 +66,9 @@ impl Resident for Hub {
         }
         // They settle what is under way by themselves, or are refused by the fence.
         drop(context.end_rooms(&placed));
+        let given_up = context.give_up(&placed);
         tokio::spawn(async move {
-            context.give_up(&placed).await;
+            given_up.await;
             let all: Vec<ShardId> = placed.iter().copied().collect();
             context.letting_go.end(&all);
             context.map_changes.send_modify(|changes| *changes += 1);

@@ -16,7 +16,7 @@ use hubbub_protocol::{
     frame::Frame,
     ids::{CommunityId, Epoch, MessageKey, NodeId, RoomId, Seq, SessionId, TsidGenerator, UserId},
     op::{Intents, Mode, Op},
-    peer::{Alone, Eventually},
+    peer::{Alone, Eventually, PeerBus},
     ports::{Clock, Placed, Placement},
     rest,
     room::Room,
@@ -99,6 +99,20 @@ impl World {
             ids: Arc::new(TsidGenerator::new(1)),
         };
         let hub = Hub::start(store.clone(), ports, config).await.expect("a store in memory works");
+        Self { hub, store, clock }
+    }
+
+    /// One of several nodes over one store.
+    pub(crate) async fn beside(
+        store: Arc<MemStore>,
+        number: u16,
+        placement: Arc<dyn Placement>,
+        bus: Arc<dyn PeerBus>,
+    ) -> Self {
+        let clock = Arc::new(TickingClock(AtomicI64::new(1_800_000_000_000)));
+        let ids = Arc::new(TsidGenerator::new(number));
+        let ports = Ports { clock: clock.clone(), placement, bus, tokens: Arc::new(PlainTokens), ids };
+        let hub = Hub::start(store.clone(), ports, HubConfig::default()).await.expect("a store in memory works");
         Self { hub, store, clock }
     }
 
