@@ -92,8 +92,8 @@ enum After {
     Barrier(oneshot::Sender<()>),
     /// Take the shard over, unless it is ours already; answered with the epoch, `None` when it is another node's.
     Activate(ShardId, oneshot::Sender<Result<Option<Epoch>, StoreError>>),
-    /// Give these shards up.
-    GiveUp(Vec<ShardId>, oneshot::Sender<()>),
+    /// Give these shards up, or what is older than the epoch.
+    GiveUp(Vec<(ShardId, Option<Epoch>)>, oneshot::Sender<()>),
 }
 
 /// Hands appends to a lane.
@@ -152,9 +152,9 @@ impl Lane {
         wait.await.unwrap_or(Ok(None))
     }
 
-    /// Gives shards up, from this call on if the queue has room; once the future is done, everything handed in before
+    /// Gives shards up, or those that are held under an older epoch, from this call on if the queue has room; once the future is done, everything handed in before
     /// is settled, and nothing of what was decided before is stored after.
-    pub fn give_up(&self, shards: Vec<ShardId>) -> impl Future<Output = ()> + Send + use<> {
+    pub fn give_up(&self, shards: Vec<(ShardId, Option<Epoch>)>) -> impl Future<Output = ()> + Send + use<> {
         let (done, wait) = oneshot::channel();
         let refused = self.jobs.try_send(Job::After(After::GiveUp(shards, done))).err();
         let jobs = self.jobs.clone();
@@ -294,8 +294,12 @@ impl Task {
                     drop(done.send(result));
                 }
                 After::GiveUp(shards, done) => {
-                    for shard in shards {
-                        self.fences.remove(&shard);
+                    for (shard, newer) in shards {
+                        if newer
+                            .is_none_or(|newer| self.fences.get(&shard).is_some_and(|fence| fence.epoch < newer))
+                        {
+                            self.fences.remove(&shard);
+                        }
                     }
                     let _: Result<(), ()> = done.send(());
                 }

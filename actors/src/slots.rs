@@ -17,7 +17,7 @@ use std::{
 };
 
 use hubbub_protocol::{
-    ids::{NodeId, RoomId},
+    ids::{Epoch, NodeId, RoomId},
     limits::ROOM_QUEUE_MAX,
 };
 use parking_lot::Mutex;
@@ -49,13 +49,15 @@ pub struct Active<M> {
     queued: Arc<AtomicUsize>,
     /// The turn in which it was sent to last; turns count up for all actors together.
     used: u64,
+    /// For a room that is loaded: the activation of its shard.
+    epoch: Option<Epoch>,
 }
 
 impl<M> Active<M> {
     /// A fresh actor with nothing queued.
     #[must_use]
     pub fn new(actor: ActorRef<M>) -> Self {
-        Self { actor, queued: Arc::new(AtomicUsize::new(0)), used: 0 }
+        Self { actor, queued: Arc::new(AtomicUsize::new(0)), used: 0, epoch: None }
     }
 
     fn permit(&self) -> Result<Permit, Full> {
@@ -207,18 +209,45 @@ impl Slots {
         slots.remove(&room)?.room.map(|active| active.actor)
     }
 
-    /// Takes the room's actor out, whatever is queued for it, and forgets the nodes that follow: it leaves for
-    /// another owner, or is loaded anew.
+    /// Takes note that a room was loaded under an activation of its shard.
+    pub fn loaded(&self, room: RoomId, actor: ActorId, epoch: Epoch) {
+        if let Some(slot) = self.stripe(room).lock().get_mut(&room)
+            && let Some(active) = slot.room.as_mut().filter(|active| active.actor.get_id() == actor)
+        {
+            active.epoch = Some(epoch);
+        }
+    }
+
+    /// Takes the room's actor out, whatever is queued for it. It leaves for another owner, and the nodes that follow
+    /// with it; or, with a `newer` epoch of this node's own, it is loaded anew if it was loaded under an older one.
     #[must_use]
-    pub fn take_room(&self, room: RoomId) -> Option<ActorRef<RoomMessage>> {
+    pub fn take_room(&self, room: RoomId, newer: Option<Epoch>) -> Option<ActorRef<RoomMessage>> {
         let mut slots = self.stripe(room).lock();
         let slot = slots.get_mut(&room)?;
-        slot.watchers.clear();
+        match newer {
+            None => slot.watchers.clear(),
+            Some(newer)
+                if slot.room.as_ref().and_then(|active| active.epoch).is_some_and(|epoch| epoch < newer) => {}
+            Some(_) => return None,
+        }
         let taken = slot.room.take().map(|active| active.actor);
-        if slot.relay.is_none() {
+        if slot.is_empty() {
             slots.remove(&room);
         }
         taken
+    }
+
+    /// Takes an actor out that is about to end, so that what is asked next starts a successor.
+    pub fn leave(&self, room: RoomId, actor: ActorId) {
+        let mut slots = self.stripe(room).lock();
+        if let Some(slot) = slots.get_mut(&room)
+            && slot.room.as_ref().is_some_and(|active| active.actor.get_id() == actor)
+        {
+            slot.room = None;
+            if slot.is_empty() {
+                slots.remove(&room);
+            }
+        }
     }
 
     /// Takes note of a node that follows the room.

@@ -1,10 +1,10 @@
 //! What the actors do when shards come and go.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use hubbub_protocol::{
-    ids::RoomId,
+    ids::{Epoch, RoomId},
     peer::Eventually,
     ports::{Placement, Resident},
     shard::ShardId,
@@ -18,13 +18,15 @@ use crate::{context::Context, room::RoomMessage, room::handle};
 /// and its authors repeat it.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
+/// Shards to give up; with the epoch at which they are this node's, those of an older one only.
+type Shards = BTreeMap<ShardId, Option<Epoch>>;
+
 impl Context {
-    /// Takes the rooms of these shards out, so that what comes next starts them anew, here or elsewhere.
-    fn end_rooms(&self, shards: &BTreeSet<ShardId>) -> Vec<oneshot::Receiver<()>> {
+    /// Takes the rooms of these shards out, so that what comes next starts them anew, elsewhere or, under the newer
+    /// epoch, here.
+    fn end_rooms(&self, shards: &Shards) -> Vec<oneshot::Receiver<()>> {
         let rooms = self.slots.rooms().into_iter().map(|(room, _)| room);
-        let taken = rooms
-            .filter(|room| shards.contains(&self.shard_of(*room)))
-            .filter_map(|room| self.slots.take_room(room));
+        let taken = rooms.filter_map(|room| self.slots.take_room(room, *shards.get(&self.shard_of(room))?));
         let ended = taken.filter_map(|actor| {
             let (done, wait) = oneshot::channel();
             actor.cast(RoomMessage::LetGo { done: Some(done) }).ok().map(|()| wait)
@@ -33,11 +35,11 @@ impl Context {
     }
 
     /// Gives shards up in every lane that has some of them, from this call on; done once what they had is settled.
-    fn give_up(&self, shards: &BTreeSet<ShardId>) -> impl Future<Output = ()> + Send + use<> {
+    fn give_up(&self, shards: &Shards) -> impl Future<Output = ()> + Send + use<> {
         let lanes = self.lanes.len();
-        let of_lane = |lane: usize| -> Vec<ShardId> {
-            let is_in = |shard: &&ShardId| usize::try_from(shard.0).unwrap_or(0) % lanes == lane;
-            shards.iter().filter(is_in).copied().collect()
+        let of_lane = |lane: usize| -> Vec<(ShardId, Option<Epoch>)> {
+            let is_in = |shard: &ShardId| usize::try_from(shard.0).unwrap_or(0) % lanes == lane;
+            shards.iter().filter(|(shard, _)| is_in(shard)).map(|(shard, newer)| (*shard, *newer)).collect()
         };
         let lanes = self.lanes.iter().enumerate().map(|(number, lane)| (lane, of_lane(number)));
         let given_up: Vec<_> =
@@ -46,9 +48,9 @@ impl Context {
     }
 
     /// Those who follow rooms of these shards here ask whoever orders them now.
-    fn follow_anew(self: &Arc<Self>, shards: &BTreeSet<ShardId>) {
+    fn follow_anew(self: &Arc<Self>, shards: &Shards) {
         let relays: Vec<RoomId> = self.slots.relays().into_iter().map(|(room, _)| room).collect();
-        for room in relays.into_iter().filter(|room| shards.contains(&self.shard_of(*room))) {
+        for room in relays.into_iter().filter(|room| shards.contains_key(&self.shard_of(*room))) {
             handle::wake(self, room);
         }
     }
@@ -58,10 +60,15 @@ impl Resident for Hub {
     fn map_changed(&self, shards: &[ShardId]) {
         let context = self.context.clone();
         let placement: &dyn Placement = &*context.ports.placement;
-        // A shard that is to be handed over keeps its rooms until it is let go of.
-        let placed: BTreeSet<ShardId> =
-            shards.iter().copied().filter(|shard| !placement.place(*shard).moving).collect();
-        if placed.iter().any(|shard| placement.place(*shard).owner == placement.this_node()) {
+        let mut placed = Shards::new();
+        for shard in shards {
+            let place = placement.place(*shard);
+            // A shard that is to be handed over keeps its rooms until it is let go of.
+            if !place.moving {
+                placed.insert(*shard, (place.owner == placement.this_node()).then_some(place.epoch));
+            }
+        }
+        if placed.values().any(Option::is_some) {
             context.directory.forget_heads();
         }
         // They settle what is under way by themselves, or are refused by the fence.
@@ -69,7 +76,7 @@ impl Resident for Hub {
         let given_up = context.give_up(&placed);
         tokio::spawn(async move {
             given_up.await;
-            let all: Vec<ShardId> = placed.iter().copied().collect();
+            let all: Vec<ShardId> = placed.keys().copied().collect();
             context.letting_go.end(&all);
             context.map_changes.send_modify(|changes| *changes += 1);
             context.follow_anew(&placed);
@@ -80,7 +87,7 @@ impl Resident for Hub {
         let context = self.context.clone();
         context.letting_go.begin(&shards);
         Box::pin(async move {
-            let shards: BTreeSet<ShardId> = shards.into_iter().collect();
+            let shards: Shards = shards.into_iter().map(|shard| (shard, None)).collect();
             let ended = context.end_rooms(&shards);
             if tokio::time::timeout(SETTLED_WITHIN, join_all(ended)).await.is_err() {
                 tracing::warn!(

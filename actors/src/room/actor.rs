@@ -88,6 +88,8 @@ pub enum RoomMessage {
     Loaded(Box<Result<Loaded, LoadError>>),
     /// A key was looked for in the log for the author's oldest held post.
     Searched { author: UserId, found: Result<Option<RecentKey>, StoreError> },
+    /// The rights of the author of the oldest held post were asked for.
+    Judged { author: UserId, searched: bool, judged: Box<Result<Access, Refusal>> },
     /// The state of a message was read, and the pins if they were wanted.
     Target { seq: Seq, read: Box<Result<TargetRead, StoreError>> },
     /// The oldest events in flight are on disk.
@@ -285,9 +287,13 @@ impl Actor for RoomActor {
             RoomMessage::Ask(permit, ask) => state.ask(permit, *ask),
             RoomMessage::Loaded(loaded) => state.loaded(*loaded)?,
             RoomMessage::Searched { author, found } => state.searched(author, found),
+            RoomMessage::Judged { author, searched, judged } => state.judged(author, searched, *judged),
             RoomMessage::Target { seq, read } => state.targeted(seq, *read),
             RoomMessage::Committed { events } => state.committed(events),
-            RoomMessage::Failed => return Err(crate::shard::AppendFailed.into()),
+            RoomMessage::Failed => {
+                state.context.slots.leave(state.room, me.get_id());
+                return Err(crate::shard::AppendFailed.into());
+            }
             RoomMessage::Watch(relay) => state.watch(relay),
             RoomMessage::WatchFrom { node, reply } => state.watch_from(node, reply),
             RoomMessage::UnwatchFrom { node } => state.unwatch_from(node),
@@ -333,6 +339,7 @@ impl RoomState {
 
     fn begin(&mut self, loaded: Loaded) {
         self.epoch = loaded.epoch;
+        self.context.slots.loaded(self.room, self.me.get_id(), loaded.epoch);
         let mut keys = KeyWindow::new(loaded.keys_since);
         for key in loaded.keys.iter().rev() {
             keys.insert(key.by, key.key, key.seq, key.ts);

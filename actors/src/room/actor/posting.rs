@@ -1,6 +1,9 @@
 //! Posts: decided by the rules, repeated, or held until their key has been looked for in the log.
 
+use std::collections::VecDeque;
+
 use hubbub_protocol::{
+    error::Refusal,
     event::{Event, EventBody},
     ids::{Seq, UserId},
     rest::Sent,
@@ -11,6 +14,7 @@ use hubbub_storage::{Effect, RecentKey, StoreError};
 use super::{Done, Held, RoomMessage, RoomState};
 use crate::{
     answer::{Answer, unavailable},
+    directory::Access,
     room::core::Decision,
 };
 
@@ -19,7 +23,7 @@ impl RoomState {
         let Some(core) = &self.core else { return };
         let author = held.caller.user;
         let Some(rights) = self.context.directory.still(&held.access, author) else {
-            held.answer.give(Err(unavailable()));
+            self.judge_anew(held, searched);
             return;
         };
         match core.decide_post(author, rights, &held.post, self.context.now(), searched) {
@@ -65,6 +69,42 @@ impl RoomState {
                 tracing::warn!(room.id = %self.room, error = %hubbub_storage::ErrorChain(&error), "could not look for a key");
                 held.answer.give(Err(unavailable()));
             }
+        }
+        self.go_on(author, queue);
+    }
+
+    /// Asks for the author's rights, which are no longer in memory; the author's later posts wait behind.
+    fn judge_anew(&mut self, held: Held, searched: bool) {
+        let author = held.caller.user;
+        self.held.entry(author).or_default().push_front(held);
+        let (context, room, me) = (self.context.clone(), self.room, self.me.clone());
+        tokio::spawn(async move {
+            let judged = Box::new(context.directory.access(author, room).await);
+            let _ = me.cast(RoomMessage::Judged { author, searched, judged });
+        });
+    }
+
+    pub(super) fn judged(&mut self, author: UserId, searched: bool, judged: Result<Access, Refusal>) {
+        let Some(mut queue) = self.held.remove(&author) else {
+            return;
+        };
+        let Some(mut held) = queue.pop_front() else {
+            return;
+        };
+        match judged {
+            Ok(access) => {
+                held.access = access;
+                self.post(held, searched);
+            }
+            Err(refusal) => held.answer.give(Err(refusal)),
+        }
+        self.go_on(author, queue);
+    }
+
+    /// Takes an author's posts that waited.
+    fn go_on(&mut self, author: UserId, mut queue: VecDeque<Held>) {
+        if let Some(again) = self.held.get_mut(&author) {
+            again.append(&mut queue);
         }
         while let Some(next) = queue.pop_front() {
             self.post(next, false);

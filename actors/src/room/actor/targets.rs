@@ -13,6 +13,7 @@ use super::{Ask, Done, RoomMessage, RoomState, TARGETS_MAX, TargetRead, refuse};
 use crate::{
     answer::unavailable,
     room::{
+        Rooms,
         change::{self, Verdict},
         post::Change,
     },
@@ -84,9 +85,12 @@ impl RoomState {
         }
         let now = self.context.now();
         match ask {
-            Ask::Change { caller, access, change, answer, .. } => {
+            Ask::Change { caller, access, seq, change, answer } => {
                 let Some(rights) = self.context.directory.still(&access, caller.user) else {
-                    answer.give(Err(unavailable()));
+                    // They are no longer in memory: judged anew, and asked again.
+                    let rooms = Rooms::new(self.context.clone());
+                    let room = self.room;
+                    tokio::spawn(async move { rooms.change_in_order(caller, room, seq, change, answer).await });
                     return;
                 };
                 match change::decide(&change, caller.user, rights, message, core.pins()) {
