@@ -11,12 +11,14 @@
 //! * A revoked node is refused at its next handshake; its open connections are the transport's to close.
 
 mod ca;
+mod key;
 mod name;
 mod tls;
 mod trust;
 
 pub use ca::{Authority, CERTIFICATE_VALID, Credentials, IdentityError, ROOT_VALID};
-pub use name::{ClusterId, NotAClusterId, node_name};
+pub use key::{NodeKey, requested_key};
+pub use name::{ClusterId, NotAClusterId, node_name, node_number};
 pub use tls::{ALPN_BULK, ALPN_NODE, Presented};
 pub(crate) use tls::{client, server};
 pub use trust::Trust;

@@ -3,6 +3,7 @@
 pub mod autopilot;
 pub mod control;
 pub mod identity;
+pub mod join;
 pub mod plan;
 pub mod raft;
 pub mod runtime;

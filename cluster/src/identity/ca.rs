@@ -37,7 +37,7 @@ pub enum IdentityError {
     Request(#[source] rcgen::Error),
 }
 
-fn failed(step: &'static str) -> impl FnOnce(rcgen::Error) -> IdentityError {
+pub(super) fn failed(step: &'static str) -> impl FnOnce(rcgen::Error) -> IdentityError {
     move |source| IdentityError::Make { step, source }
 }
 

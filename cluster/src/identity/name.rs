@@ -44,6 +44,13 @@ pub(super) fn node_of(cluster: &ClusterId, name: &str) -> Option<NodeId> {
     (node_name(cluster, id) == name).then_some(id)
 }
 
+/// The number in `name`, a node's name in whatever cluster.
+#[must_use]
+pub fn node_number(name: &str) -> Option<NodeId> {
+    let (_, rest) = name.split_once('.')?;
+    node_of(&rest.strip_suffix(".hubbub")?.parse().ok()?, name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +60,8 @@ mod tests {
         let cluster: ClusterId = "abc1".parse().expect("plain");
         assert_eq!(node_name(&cluster, NodeId(7)), "n7.abc1.hubbub");
         assert_eq!(node_of(&cluster, "n7.abc1.hubbub"), Some(NodeId(7)));
+        assert_eq!(node_number("n7.abc2.hubbub"), Some(NodeId(7)));
+        assert_eq!(node_number("n7.abc2.example"), None);
         for other in
             ["n07.abc1.hubbub", "n+7.abc1.hubbub", "n7.abc2.hubbub", "n7.abc1.hubbub.x", "7.abc1.hubbub", ""]
         {

@@ -15,7 +15,12 @@ mod fault;
 mod hello;
 mod serve;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use hubbub_protocol::{
@@ -27,7 +32,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{PeerStatus, Transport, links::Links};
-use crate::identity::{Credentials, Presented, Trust};
+use crate::{
+    identity::{Credentials, Presented, Trust},
+    join::{Desk, Door},
+};
 
 pub use fault::{PeerFault, TransportError};
 pub use hello::HelloRefusal;
@@ -64,6 +72,8 @@ struct Shared {
     presented: Arc<Presented>,
     known: Mutex<BTreeMap<NodeId, Arc<Known>>>,
     closed: CancellationToken,
+    /// Where joiners are taken, once it is open.
+    door: OnceLock<Arc<Door>>,
 }
 
 /// A node's transport over QUIC. Dropping it ends its links at once.
@@ -90,6 +100,7 @@ impl QuicTransport {
             presented,
             known: Mutex::default(),
             closed: CancellationToken::new(),
+            door: OnceLock::new(),
         });
         tokio::spawn(accept::accept_all(shared.clone()));
         Ok(Self(shared))
@@ -112,6 +123,20 @@ impl QuicTransport {
             return Err(TransportError::NotOurCertificate);
         }
         self.0.presented.renew(credentials).map_err(TransportError::Tls)
+    }
+}
+
+impl QuicTransport {
+    /// Takes nodes that want to join from now on, at the same port, and lets `desk` judge them. Before, they are
+    /// refused and come back. Once: a second call does nothing.
+    ///
+    /// # Errors
+    /// [`TransportError::NoCipher`].
+    pub fn open_door(&self, desk: Arc<Desk>) -> Result<(), TransportError> {
+        let door = Door::new(desk, self.0.presented.clone()).ok_or(TransportError::NoCipher)?;
+        // The first door goes on.
+        drop(self.0.door.set(door));
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     hello::{self, Hello, HelloRefusal},
     serve,
 };
+use crate::join;
 
 /// How long the refused may take to read why; then the connection is closed.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,6 +33,13 @@ pub(super) async fn accept_all(shared: Arc<Shared>) {
             () = shared.closed.cancelled() => return,
         };
         let Some(incoming) = incoming else { return };
+        if join::knocks(&incoming) {
+            match shared.door.get() {
+                Some(door) => door.take(incoming),
+                None => incoming.refuse(),
+            }
+            continue;
+        }
         let crowded = handshakes.available_permits() < HANDSHAKES_MAX / 2;
         if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
             drop(incoming.retry());
