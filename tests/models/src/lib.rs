@@ -6,9 +6,15 @@
 //! it: a model that finds no fault in a broken design proves nothing about the sound one.
 //!
 //! * [`append`] the fence, the activation of a shard, the append and the retry under a key.
+//! * [`handoff`] moving a shard under a session that sends.
+//! * [`lease`] what a leader may confirm, and whom it may call dead.
+//! * [`join`] whom a token admits, and under which number.
 //!
 //! Where the product has pure code for a step, the model calls it. `docs/verification.md` tells what is modelled, how
 //! large the searches are, and how to run them.
 
 pub mod append;
+pub mod handoff;
+pub mod join;
+pub mod lease;
 pub mod search;
