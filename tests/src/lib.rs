@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod cut;
+pub mod history;
 pub mod postgres;
 pub mod raw;
 
