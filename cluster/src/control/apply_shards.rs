@@ -91,7 +91,7 @@ impl Control {
                 place.owner == node && place.epoch == renewal.epoch && place.place == Place::Stable
             });
             if let Some(place) = place {
-                place.epoch = place.epoch.max(renewal.floor).next();
+                place.epoch = renewal.renewed();
                 renewed += 1;
             }
         }

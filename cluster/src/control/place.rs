@@ -53,6 +53,14 @@ pub struct Renewal {
     pub floor: Epoch,
 }
 
+impl Renewal {
+    /// The epoch it brings.
+    #[must_use]
+    pub fn renewed(&self) -> Epoch {
+        self.epoch.max(self.floor).next()
+    }
+}
+
 /// Highest epoch that a renewal may start from. A fence beyond it was not written by us; the databases keep 63 bits.
 pub const FLOOR_MAX: Epoch = Epoch(1 << 62);
 

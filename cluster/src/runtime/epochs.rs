@@ -97,7 +97,8 @@ impl Core {
                 }
             }
             let until = deadline.min(Instant::now() + ASK_AGAIN);
-            if tokio::time::timeout_at(until, versions.changed()).await.is_err() && Instant::now() >= deadline {
+            drop(tokio::time::timeout_at(until, versions.changed()).await);
+            if Instant::now() >= deadline {
                 return None;
             }
         }
@@ -115,6 +116,7 @@ impl Core {
                 if shards.is_empty() {
                     break;
                 }
+                self.keeper.expect(&shards);
                 if let Err(error) = self.propose(Command::Renew { node: self.me, shards }).await {
                     tracing::warn!(%error, "no fresh epochs could be had; whoever waits asks again");
                 }

@@ -4,15 +4,27 @@
 //!
 //! * Maps come from the node's own state machine and from peers; only a newer version is taken, so the order in which
 //!   they come does not matter.
-//! * The actors hear of changes in the order of versions, after readers can see them.
+//! * The actors hear of changes in the order of versions, after readers can see them. They do not hear of an epoch that
+//!   they have just asked for: they get it as the answer.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use hubbub_protocol::{ids::NodeId, ports::Resident, shard::ShardId};
+use hubbub_protocol::{
+    ids::{Epoch, NodeId},
+    ports::Resident,
+    shard::ShardId,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::map::{Cursor, Map, Piece, Since};
+use crate::control::{Place, Renewal};
+
+/// Renewals of one shard that may be under way: one proposal is at a time, and those that failed are few.
+const EXPECTED_MAX: usize = 8;
 
 #[derive(Debug)]
 struct Kept {
@@ -33,6 +45,20 @@ pub(super) struct Keeper {
 struct Writing {
     since: Since,
     resident: Option<Arc<dyn Resident>>,
+    /// Epochs that this node has asked for and not seen, the newest [`EXPECTED_MAX`] for each shard.
+    expected: BTreeMap<ShardId, VecDeque<Epoch>>,
+}
+
+impl Writing {
+    /// Whether a shard of `me` has got the epoch that was asked for, and nothing else has happened to it.
+    fn is_expected(&mut self, me: NodeId, shard: ShardId, old: &Map, new: &Map) -> bool {
+        let ours = |map: &Map| map.shard(shard).is_some_and(|at| at.owner == me && at.place == Place::Stable);
+        let epoch = new.shard(shard).map(|place| place.epoch);
+        let (Some(epoch), Some(expected)) = (epoch, self.expected.get_mut(&shard)) else { return false };
+        let is_expected = expected.contains(&epoch);
+        expected.retain(|expected| *expected > epoch);
+        is_expected && ours(old) && ours(new)
+    }
 }
 
 /// What became of a piece that came unasked.
@@ -81,6 +107,18 @@ impl Keeper {
 
     pub(super) fn resident(&self) -> Option<Arc<dyn Resident>> {
         self.writing.lock().resident.clone()
+    }
+
+    /// This node is about to ask for `renewals`.
+    pub(super) fn expect(&self, renewals: &[Renewal]) {
+        let mut writing = self.writing.lock();
+        for renewal in renewals {
+            let expected = writing.expected.entry(renewal.shard).or_default();
+            expected.push_back(renewal.renewed());
+            if expected.len() > EXPECTED_MAX {
+                expected.pop_front();
+            }
+        }
     }
 
     /// Takes `map` if it is newer.
@@ -142,7 +180,8 @@ impl Keeper {
         let (version, others, map) = (map.version, map.others(self.me), Arc::new(map));
         *self.kept.write() = Kept { map: map.clone(), others };
         self.versions.send_replace(version);
-        let changed: Vec<ShardId> = map.changed_since(&old);
+        let mut changed: Vec<ShardId> = map.changed_since(&old);
+        changed.retain(|shard| !writing.is_expected(self.me, *shard, &old, &map));
         if let Some(resident) = writing.resident.as_ref().filter(|_| !changed.is_empty()) {
             resident.map_changed(&changed);
         }

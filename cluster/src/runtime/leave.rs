@@ -63,6 +63,18 @@ impl Core {
         self.keeper.read(|map| !map.shards.is_empty() && map.shards_of(node) == 0)
     }
 
+    /// Whether the voters can do without `node`: it has no vote, or a majority of them is there beside it. Once it is no
+    /// member its vote is taken.
+    fn is_spare(&self, node: NodeId) -> bool {
+        let voters = self.group().voters;
+        let there = |voter: &&NodeId| {
+            let state = |map: &super::Map| map.members.get(voter).map(|member| member.state);
+            **voter != node && self.keeper.read(state).is_some_and(|state| state != MemberState::Down)
+        };
+        let others = voters.iter().filter(there).count();
+        !voters.is_empty() && (!voters.contains(&node) || others * 2 > voters.len())
+    }
+
     pub(super) async fn drain(&self, node: NodeId, within: Duration) -> Result<(), WishError> {
         let deadline = Instant::now() + within;
         done(self.propose(Command::Leave { node, leaving: true }).await?)?;
@@ -81,15 +93,8 @@ impl Core {
             MemberState::Down => {}
             _ => self.drain(node, within).await?,
         }
-        let gone_or_voteless = |core: &Self| {
-            let down = core
-                .keeper
-                .read(|map| map.members.get(&node).is_none_or(|member| member.state == MemberState::Down));
-            down || !core.group().voters.contains(&node)
-        };
-        if !self.until(deadline, gone_or_voteless).await
-            || !self.until(deadline, |core| core.owns_nothing(node)).await
-        {
+        let spare = |core: &Self| core.is_spare(node) && core.owns_nothing(node);
+        if !self.until(deadline, spare).await {
             return Err(WishError::StillGoing { what: "taking the node's shards and vote" });
         }
         done(self.propose(Command::Remove { node }).await?).map(drop)

@@ -225,3 +225,7 @@ fn fill<T, K>(items: impl Iterator<Item = T>, max: usize, key: impl Fn(&T) -> K)
     let next = items.next().map(|item| key(&item));
     (taken, next)
 }
+
+#[cfg(test)]
+#[path = "map_tests.rs"]
+mod tests;

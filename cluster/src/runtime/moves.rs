@@ -53,7 +53,9 @@ impl Moves {
         }
         let (mut all, all_max) = (under_way.values().sum::<usize>(), UNDER_WAY_MIN.max(control.shards.len() / 50));
         let mut chosen = Vec::new();
-        let balance = plan.balance.iter().filter(|wanted| !self.moved.contains_key(&wanted.shard));
+        // What rests stays, and what somebody else has set in motion is not called back for balance.
+        let stays = |wanted: &&ShardMove| self.moved.contains_key(&wanted.shard) || self.is_moving(wanted);
+        let balance: Vec<&ShardMove> = plan.balance.iter().filter(|wanted| !stays(wanted)).collect();
         for wanted in plan.drains.iter().chain(balance) {
             if all >= all_max || self.tokens < 1.0 {
                 break;
@@ -73,6 +75,10 @@ impl Moves {
         chosen
     }
 
+    fn is_moving(&self, wanted: &ShardMove) -> bool {
+        self.begun.contains_key(&(wanted.shard, wanted.epoch))
+    }
+
     /// Up to a second's moves may begin at once.
     fn fill(&mut self, timing: &RuntimeTiming, now: Instant) {
         let rate = f64::from(timing.moves_per_second);
@@ -90,6 +96,7 @@ impl Moves {
             let key = (shard, place.epoch);
             still.insert(key);
             let begun = *self.begun.entry(key).or_insert(now);
+            self.moved.insert(shard, now);
             let gone = |node| control.members.get(&node).is_none_or(|member| member.state == MemberState::Down);
             if gone(place.owner) || gone(to) || now.saturating_duration_since(begun) >= within {
                 overdue.push(key);

@@ -107,3 +107,7 @@ pub(super) struct MapWanted {
     pub(super) from: u64,
     pub(super) at: Cursor,
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -18,6 +18,9 @@ use super::{PeerStatus, limits::ASK_TIMEOUT_MAX, link::Link, track::Purpose};
 
 type Key = (NodeId, Purpose);
 
+/// How soon a link is ended that was made while all others were.
+const END_AGAIN: Duration = Duration::from_millis(20);
+
 /// The table of links. A link stands in it from before its `Up` until after its `Down`, so the next link to the same
 /// peer begins when the last is wholly over.
 #[derive(Debug)]
@@ -96,10 +99,16 @@ impl Links {
         tokio::time::timeout(timeout, linked).await.is_ok_and(|changed| changed.is_ok())
     }
 
-    /// Waits until no link is left.
-    pub(super) async fn wait_empty(&self) {
-        // The sender is ours, so this cannot fail.
-        drop(self.changes().wait_for(|_| self.table.read().is_empty()).await);
+    /// Ends all links and waits until none is left, those too that were just being made.
+    pub(super) async fn end_and_wait(&self) {
+        loop {
+            self.end_all();
+            let mut changes = self.changes();
+            let empty = changes.wait_for(|_| self.table.read().is_empty());
+            if tokio::time::timeout(END_AGAIN, empty).await.is_ok() {
+                return;
+            }
+        }
     }
 
     /// The peers that have a link.

@@ -237,7 +237,7 @@ impl Transport for QuicTransport {
 
     async fn close(&self) {
         self.0.end();
-        self.0.links.wait_empty().await;
+        self.0.links.end_and_wait().await;
         self.0.endpoint.close(fault::CLOSE_LEAVING.into(), b"the node stopped");
         self.0.endpoint.wait_idle().await;
     }

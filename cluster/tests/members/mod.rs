@@ -209,7 +209,7 @@ impl World {
         for number in 2..=size {
             world.join(number, Role::Voter).await;
         }
-        world.settled(usize::from(size).min(3) | 1).await;
+        world.settled(if size < 3 { 1 } else { 3 }).await;
         world
     }
 
@@ -263,6 +263,19 @@ impl World {
         let map = self.node(by).map();
         let ours = map.each_shard().filter(|(_, place)| place.owner == node);
         ours.map(|(shard, place)| (shard, place.epoch)).collect()
+    }
+
+    /// Waits until all of `before`, the shards of `lost`, are others' in the eyes of `by`, and holds their epochs higher.
+    pub(crate) async fn until_taken(&self, by: NodeId, lost: NodeId, before: &BTreeMap<ShardId, Epoch>) {
+        let map = until("others have its shards", async || {
+            let map = self.node(by).map();
+            (!before.is_empty() && map.shards_of(lost) == 0).then_some(map)
+        })
+        .await;
+        for (shard, epoch) in before {
+            let place = map.shard(*shard).unwrap();
+            assert!(place.epoch > *epoch, "shard {shard} is with {} at epoch {}", place.owner, place.epoch);
+        }
     }
 
     pub(crate) async fn end(self) {

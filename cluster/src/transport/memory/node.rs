@@ -76,7 +76,8 @@ impl Node {
         let other = {
             let mut state = self.network.state.lock();
             let Some(other) = state.node(peer) else { return };
-            let refused = other.closed.is_cancelled() || self.refuses(peer) || other.refuses(self.me);
+            let closed = self.closed.is_cancelled() || other.closed.is_cancelled();
+            let refused = closed || self.refuses(peer) || other.refuses(self.me);
             let key = pair(self.me, peer);
             if refused || state.cuts.contains(&key) || !state.paired.insert(key) {
                 return;
@@ -150,6 +151,6 @@ impl Transport for MemoryTransport {
 
     async fn close(&self) {
         self.0.end();
-        self.0.links.wait_empty().await;
+        self.0.links.end_and_wait().await;
     }
 }
