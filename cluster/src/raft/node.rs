@@ -75,6 +75,8 @@ pub struct Standing {
     pub leader: Option<NodeId>,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
+    /// Whether the voters are being replaced: until that is over a majority of the old ones is needed too.
+    pub changing: bool,
     /// Who follows without a vote.
     pub learners: BTreeSet<NodeId>,
     /// The last entry here.
@@ -204,6 +206,7 @@ impl RaftNode {
             term: metrics.current_term,
             leader: metrics.current_leader.map(NodeId),
             voters: membership.voter_ids().map(NodeId).collect(),
+            changing: membership.get_joint_config().len() > 1,
             learners: membership.learner_ids().map(NodeId).collect(),
             last_index: metrics.last_log_index.unwrap_or(0),
             applied_index: index(metrics.last_applied),

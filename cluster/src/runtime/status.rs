@@ -26,6 +26,9 @@ pub struct ClusterStatus {
     pub term: u64,
     /// Who votes; empty while unknown.
     pub voters: BTreeSet<NodeId>,
+    /// Whether the voters are being replaced, as the log here says: until that is over a majority of the old ones is
+    /// needed too.
+    pub voters_changing: bool,
     /// Who follows without a vote.
     pub learners: BTreeSet<NodeId>,
     /// The last entry here, and the last that made facts here; 0 where this node takes no part in Raft.
@@ -111,6 +114,7 @@ impl Core {
             leader: leads.leader,
             term: leads.term,
             voters: group.voters,
+            voters_changing: standing.changing,
             learners: group.learners,
             last_index: standing.last_index,
             applied_index: standing.applied_index,

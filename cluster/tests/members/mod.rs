@@ -233,8 +233,9 @@ impl World {
                 state == Some(MemberState::Up) && map.shards_of(*node) >= share
             };
             let moving = self.moving(&map);
-            let vote = leader.cluster.status().voters.len();
-            (same && self.nodes.keys().all(up) && moving == 0 && vote == voters).then_some(())
+            let status = leader.cluster.status();
+            let vote = status.voters.len() == voters && !status.voters_changing;
+            (same && self.nodes.keys().all(up) && moving == 0 && vote).then_some(())
         })
         .await;
     }
