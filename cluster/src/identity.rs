@@ -15,6 +15,7 @@ mod key;
 mod name;
 mod tls;
 mod trust;
+mod validity;
 
 pub use ca::{Authority, CERTIFICATE_VALID, Credentials, IdentityError, ROOT_VALID};
 pub use key::{NodeKey, requested_key};
@@ -22,3 +23,4 @@ pub use name::{ClusterId, NotAClusterId, node_name, node_number};
 pub use tls::{ALPN_BULK, ALPN_NODE, Presented};
 pub(crate) use tls::{client, server};
 pub use trust::Trust;
+pub use validity::validity;

@@ -10,10 +10,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use council::{Agreed, World};
 use hubbub_cluster::{
     control::{NewMember, Role, VersionRange},
-    identity::NodeKey,
-    join::{Admitted, Applicant, JoinError, JoinRefusal, JoinToken, join},
+    identity::{NodeKey, validity},
+    join::{Admitted, Applicant, JoinError, JoinRefusal, JoinToken, Renewal, join},
 };
-use hubbub_protocol::ids::NodeId;
+use hubbub_protocol::{ids::NodeId, peer::PeerChange};
+use time::OffsetDateTime;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -217,4 +218,32 @@ async fn tokens_are_listed_at_any_member_without_their_secrets() {
     let listed = world.worker.desk.tokens().await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!((listed[0].id, listed[0].role, listed[0].uses_left), (token.id(), Role::Voter, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_by_itself_and_the_links_stay() {
+    let world = World::new().await;
+    let worker = &world.worker;
+    let now = OffsetDateTime::now_utc();
+    let old = world.authority.issue_until(worker.node, now - HOUR * 24, now + HOUR).unwrap();
+    let (tell, mut told) = tokio::sync::watch::channel(Vec::new());
+    let renewal = Renewal {
+        transport: worker.transport.clone(),
+        desk: worker.desk.clone(),
+        key: NodeKey::from_pkcs8(&worker.key.to_pkcs8()).unwrap(),
+        keep: Box::new(move |certificate| {
+            tell.send_modify(|kept| kept.push(certificate.to_vec()));
+            Ok(())
+        }),
+        look_every: Duration::from_millis(20),
+    };
+    let keeping = tokio::spawn(renewal.keep_fresh(old.certificate));
+    tokio::time::timeout(support::PATIENCE, told.wait_for(|kept| !kept.is_empty())).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    keeping.abort();
+    let kept = told.borrow().clone();
+    assert_eq!(kept.len(), 1, "a fresh one is left alone");
+    let (_, end) = validity(&kept[0].clone().into()).unwrap();
+    assert!(end > now + HOUR * 24 * 6, "{end}");
+    assert_eq!(worker.heard.changes(NodeId(1)), [PeerChange::Up], "the link stands as it stood");
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod export;
 pub mod failure;
 pub mod import;
+pub mod join;
 pub mod output;
 pub mod reach;
 pub mod serve;
@@ -49,10 +50,14 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no node
 pub enum Command {
     /// Run a node.
     Serve(serve::Serve),
+    /// Found a cluster with this node, which is stopped, as its first member.
+    Init(join::Init),
+    /// Make this node, which is stopped, a member of a cluster.
+    Join(join::Join),
     /// Make, list and disable accounts, on a running or a stopped node.
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Make an API token of an account, on a running or a stopped node.
+    /// Make tokens that let nodes join the cluster, or an API token of an account.
     Token(token::TokenCommand),
     /// Take an archive in, on a running or a stopped node.
     #[command(subcommand)]
@@ -97,16 +102,14 @@ impl Cli {
             }
             Command::Config(command) => command.run(self.config.as_deref()),
             Command::Serve(options) => options.run(&self.data_dir, loaded()).await,
+            Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?),
+            Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,
             Command::User(command) => {
                 let link = Linked::to(&self.data_dir, &loaded().finish()?).await?;
                 let done = command.run(&link.link).await;
                 link.end(done).await
             }
-            Command::Token(command) => {
-                let link = Linked::to(&self.data_dir, &loaded().finish()?).await?;
-                let done = command.run(&link.link).await;
-                link.end(done).await
-            }
+            Command::Token(command) => command.run(&self.data_dir, &loaded().finish()?).await,
             Command::Import(command) => command.run(&self.data_dir, &loaded().finish()?).await,
             Command::Store(command) => command.run(&self.data_dir).await,
             Command::Export(command) => command.run(&self.data_dir, &loaded().finish()?).await,

@@ -24,7 +24,10 @@ use self::{
 };
 pub use self::{
     given::Origin,
-    keys::{AuthSettings, EdgeSettings, LimitSettings, ListenConfig, LogConfig, NodeConfig, StoreConfig},
+    keys::{
+        AuthSettings, ClusterSettings, EdgeSettings, LimitSettings, ListenConfig, LogConfig, NodeConfig,
+        StoreConfig,
+    },
 };
 use crate::cli::failure::Failure;
 

@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod admin_actors;
 pub mod admin_archive;
+pub mod admin_cluster;
 pub mod admin_users;
 pub mod auth;
 pub mod body;
@@ -89,6 +90,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(admin_actors::routes())
         .merge(admin_users::routes())
         .merge(admin_archive::routes())
+        .merge(admin_cluster::routes())
         .merge(published::routes())
 }
 

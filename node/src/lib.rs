@@ -10,6 +10,8 @@ pub mod disk;
 pub mod edge;
 pub mod health;
 pub mod http;
+pub mod member;
+pub mod membership;
 pub mod net;
 pub mod replay;
 pub mod serve;

@@ -1,7 +1,13 @@
 //! A node's life: hold the data directory, open the store, start the actors, listen, drain.
 
 use std::{
-    fs, future::IntoFuture, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
+    fs,
+    future::IntoFuture,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use axum::{Router, routing::get};
@@ -126,6 +132,7 @@ impl Node {
             limits,
             settings,
             importing: Arc::default(),
+            member: OnceLock::new(),
             hub: hub.clone(),
         });
         Ok(Self { app, hub, store, data })

@@ -1,6 +1,6 @@
 //! What every request handler of a node can reach.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hubbub_actors::Hub;
 use hubbub_protocol::{
@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::{
     auth::{Auth, Registration},
     http::limits::Limits,
+    member::Member,
 };
 
 /// What an operator may know of how a node runs: `GET /v1/admin/settings`.
@@ -56,6 +57,8 @@ pub struct AppState {
     /// Held by an import, so that one follows the other: two at once would each make what neither has
     /// found, and one whose asker has gone is still at work when the next one begins.
     pub importing: Arc<Mutex<()>>,
+    /// What this node is in a cluster, once it takes part in one.
+    pub member: OnceLock<Member>,
     /// The actors.
     pub hub: Hub,
 }

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -211,6 +211,7 @@ impl World {
             limits: Limits::new(rate_limits),
             settings,
             importing: Arc::default(),
+            member: OnceLock::new(),
         });
         Self { router: http::public(&app), app, store, clock, signed_out }
     }

@@ -15,6 +15,8 @@ pub struct Welcome {
     pub node: NodeId,
     /// See [`Member::election_slot`](crate::control::Member::election_slot).
     pub election_slot: u8,
+    /// See [`Member::id_slot`](crate::control::Member::id_slot).
+    pub id_slot: u16,
     /// What it may become.
     pub role: Role,
     /// Its certificate, DER.

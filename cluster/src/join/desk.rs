@@ -94,6 +94,11 @@ impl Desk {
         u64::try_from(self.0.clock.now().0).unwrap_or(0)
     }
 
+    pub(super) fn time(&self) -> OffsetDateTime {
+        let seconds = i64::try_from(self.now() / 1_000).unwrap_or(0);
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
     /// Lets the leader judge `knocked`.
     pub(super) async fn knock(&self, knocked: Knocked) -> Result<Welcome, JoinRefusal> {
         match self.elsewhere()? {
@@ -200,11 +205,16 @@ impl Desk {
             Ok(_) | Err(_) => return Err(JoinRefusal::NoLeader),
         };
         let certificate = self.sign(&authority, node, &request)?;
+        let mut id_slot = None;
+        self.0.council.look(&mut |control| id_slot = control.members.get(&node).map(|member| member.id_slot));
+        // It was applied here before it was answered.
+        let id_slot = id_slot.ok_or(JoinRefusal::NoLeader)?;
         let sealing = self.0.sealing.as_ref().filter(|_| role == Role::Voter);
         tracing::info!(node.id = %node, "node {node} (`{name}`) joined as a {role:?}");
         Ok(Welcome {
             node,
             election_slot,
+            id_slot,
             role,
             certificate,
             roots: case.ca.roots,
@@ -248,9 +258,7 @@ impl Desk {
         node: NodeId,
         request: &CertificateSigningRequestDer<'_>,
     ) -> Result<Vec<u8>, JoinRefusal> {
-        let seconds = i64::try_from(self.now() / 1_000).unwrap_or(0);
-        let now = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let signed = authority.sign_request(node, request, now);
+        let signed = authority.sign_request(node, request, self.time());
         Ok(signed.map_err(|error| JoinRefusal::CannotSign(error.to_string()))?.to_vec())
     }
 

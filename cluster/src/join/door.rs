@@ -5,7 +5,13 @@
 //! bears the mark is shaken hands with by the door's TLS, which speaks the join protocol alone; everything else by
 //! the nodes'. The mark protects nothing, and need not: each side speaks its own protocol only.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use hubbub_protocol::codec;
 use parking_lot::Mutex;
@@ -53,13 +59,13 @@ fn is_marked(id: &ConnectionId) -> bool {
 #[derive(Debug)]
 struct Shown {
     presented: Arc<Presented>,
-    desk: Arc<Desk>,
+    desk: Weak<Desk>,
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let current = self.presented.current();
-        let roots = self.desk.roots().into_iter().map(CertificateDer::from);
+        let roots = self.desk.upgrade()?.roots().into_iter().map(CertificateDer::from);
         let chain = current.cert.iter().cloned().chain(roots).collect();
         Some(Arc::new(CertifiedKey::new(chain, current.key.clone())))
     }
@@ -67,7 +73,8 @@ impl ResolvesServerCert for Shown {
 
 /// Takes joiners in.
 pub(crate) struct Door {
-    desk: Arc<Desk>,
+    /// The desk holds the transport, and the transport holds the door.
+    desk: Weak<Desk>,
     config: Arc<ServerConfig>,
     places: Arc<Semaphore>,
     from: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
@@ -75,7 +82,7 @@ pub(crate) struct Door {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Door({:?})", self.desk)
+        write!(f, "Door({} free places)", self.places.available_permits())
     }
 }
 
@@ -100,7 +107,8 @@ impl Drop for PlaceAtDoor {
 
 impl Door {
     /// A door where `desk` is asked, and `presented` is shown. `None` without a cipher that QUIC begins with.
-    pub(crate) fn new(desk: Arc<Desk>, presented: Arc<Presented>) -> Option<Arc<Self>> {
+    pub(crate) fn new(desk: &Arc<Desk>, presented: Arc<Presented>) -> Option<Arc<Self>> {
+        let desk = Arc::downgrade(desk);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
@@ -175,7 +183,8 @@ impl Door {
 
     async fn judge(&self, connection: &Connection, knock: Knock) -> Result<super::Welcome, JoinRefusal> {
         let channel = proof::channel(connection).ok_or_else(|| JoinRefusal::Wrong("channel".into()))?;
-        self.desk.knock(Knocked { knock, channel }).await
+        let desk = self.desk.upgrade().ok_or(JoinRefusal::NoLeader)?;
+        desk.knock(Knocked { knock, channel }).await
     }
 }
 

@@ -128,11 +128,11 @@ impl QuicTransport {
 
 impl QuicTransport {
     /// Takes nodes that want to join from now on, at the same port, and lets `desk` judge them. Before, they are
-    /// refused and come back. Once: a second call does nothing.
+    /// refused and come back; likewise when nobody holds the desk any more. Once: a second call does nothing.
     ///
     /// # Errors
     /// [`TransportError::NoCipher`].
-    pub fn open_door(&self, desk: Arc<Desk>) -> Result<(), TransportError> {
+    pub fn open_door(&self, desk: &Arc<Desk>) -> Result<(), TransportError> {
         let door = Door::new(desk, self.0.presented.clone()).ok_or(TransportError::NoCipher)?;
         // The first door goes on.
         drop(self.0.door.set(door));

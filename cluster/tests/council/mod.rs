@@ -88,6 +88,7 @@ pub(crate) struct Member {
     pub(crate) desk: Arc<Desk>,
     pub(crate) address: SocketAddr,
     pub(crate) transport: Arc<QuicTransport>,
+    pub(crate) heard: Arc<Heard>,
 }
 
 /// The cluster.
@@ -95,6 +96,7 @@ pub(crate) struct World {
     pub(crate) cluster: u128,
     pub(crate) agreed: Arc<Agreed>,
     pub(crate) sealing: SealingKey,
+    pub(crate) authority: Authority,
     pub(crate) leader: Member,
     pub(crate) worker: Member,
 }
@@ -144,7 +146,7 @@ impl World {
         let worker = member(node, worker, &authority, &agreed, None);
         worker.transport.know(NodeId(1), vec![leader.address]);
         assert!(worker.transport.linked(NodeId(1), PATIENCE).await, "the members link");
-        Self { cluster, agreed, sealing, leader, worker }
+        Self { cluster, agreed, sealing, authority, leader, worker }
     }
 
     pub(crate) fn members(&self) -> usize {
@@ -162,14 +164,15 @@ fn member(
     let trust = Trust::new(authority.cluster().clone(), &[authority.root().clone()]).unwrap();
     let certificate = authority.sign_request(node, &key.request().unwrap(), OffsetDateTime::now_utc()).unwrap();
     let credentials = Credentials { certificate, key: key.for_tls() };
-    let inbox = DeskInbox::over(Arc::new(Heard::default()));
+    let heard = Arc::new(Heard::default());
+    let inbox = DeskInbox::over(heard.clone());
     let listen = ([127, 0, 0, 1], 0).into();
     let config = QuicConfig { listen, credentials, trust, incarnation: rand::random() };
     let transport = Arc::new(QuicTransport::start(config, inbox.clone()).unwrap());
     let bus: Arc<dyn PeerBus> = transport.clone();
     let desk = Desk::new(DeskParts { council: Arc::new(Seat(agreed.clone())), bus, sealing, clock: Arc::new(Now) });
     inbox.set_desk(&desk);
-    transport.open_door(desk.clone()).unwrap();
+    transport.open_door(&desk).unwrap();
     let address = transport.local_addr().unwrap();
-    Member { node, key, desk, address, transport }
+    Member { node, key, desk, address, transport, heard }
 }

@@ -30,6 +30,12 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// The node of the data directory.
+    #[must_use]
+    pub const fn here() -> Self {
+        Self { url: None, token: None, token_file: None }
+    }
+
     /// The token, wherever it was given.
     ///
     /// # Errors

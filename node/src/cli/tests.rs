@@ -7,7 +7,7 @@ use tokio::net::UnixListener;
 use super::{
     Cli, Command,
     admin_link::AdminLink,
-    token::TokenCommand,
+    token::{AccountToken, TokenCommand},
     user::{self, UserCommand},
 };
 use crate::{
@@ -29,9 +29,9 @@ fn user_command(line: &[&str]) -> UserCommand {
     }
 }
 
-fn token_command(line: &[&str]) -> TokenCommand {
+fn token_command(line: &[&str]) -> AccountToken {
     match command(&[&["token"], line].concat()) {
-        Command::Token(command) => command,
+        Command::Token(TokenCommand { account: Some(account), joining: None }) => account,
         other => panic!("{other:?}"),
     }
 }
@@ -57,17 +57,17 @@ async fn use_accounts(world: &World, link: &AdminLink) {
     let missing = user_command(&["create", "eve", "--password-file", "/nonexistent"]);
     assert_eq!(exit(missing.run(link).await), 1);
     assert_eq!(exit(user_command(&["disable", "nobody"]).run(link).await), 5);
-    assert_eq!(exit(token_command(&["nobody"]).run(link).await), 5);
+    assert_eq!(exit(token_command(&["nobody"]).begin(link).await), 5);
 
     user_command(&["create", "bot"]).run(link).await.expect("a new account");
-    token_command(&["bot", "--device", "backup"]).run(link).await.expect("a token");
-    token_command(&["bot", "--json"]).run(link).await.expect("a token");
+    token_command(&["bot", "--device", "backup"]).begin(link).await.expect("a token");
+    token_command(&["bot", "--json"]).begin(link).await.expect("a token");
     user_command(&["list"]).run(link).await.expect("a list");
     user_command(&["list", "--all", "--json"]).run(link).await.expect("a list");
     user_command(&["disable", "bot"]).run(link).await.expect("disabled");
     let bot: Account = user::find(link, "bot").await.expect("the account");
     assert!(bot.disabled);
-    assert_eq!(exit(token_command(&["bot"]).run(link).await), 4, "disabled");
+    assert_eq!(exit(token_command(&["bot"]).begin(link).await), 4, "disabled");
 }
 
 #[tokio::test]
@@ -105,4 +105,21 @@ async fn many_accounts_are_listed_page_by_page() {
     let link = AdminLink::Here(Box::new(over_socket(&world.app)));
     let all = user::accounts(&link, false).await.expect("the accounts");
     assert_eq!(all.len(), 101);
+}
+
+#[test]
+fn tokens_of_nodes_and_of_accounts_share_a_word() {
+    let joining = |line: &[&str]| match command(line) {
+        Command::Token(TokenCommand { joining, account }) => {
+            (joining.is_some(), account.map(|account| account.name))
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(joining(&["token", "create", "--role", "voter", "--ttl", "2h", "--uses", "3"]), (true, None));
+    assert_eq!(joining(&["token", "list", "--json"]), (true, None));
+    assert_eq!(joining(&["token", "drop", "abc"]), (true, None));
+    assert_eq!(joining(&["token", "ada", "--json"]), (false, Some("ada".to_owned())));
+    let UserCommand::Token(account) = user_command(&["token", "create"]) else { panic!("an account's token") };
+    assert_eq!(account.name, "create", "an account of that name is reached all the same");
+    assert!(Cli::try_parse_from(["hubbub", "token"]).is_err(), "neither");
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use hubbub_protocol::rest::Page;
 use serde_json::json;
 
-use super::{admin_link::AdminLink, failure::Failure, output};
+use super::{admin_link::AdminLink, failure::Failure, output, token::AccountToken};
 use crate::http::admin_users::{Account, CreateUser};
 
 /// Largest password file, in bytes: 256 characters of four bytes and the end of a line fit.
@@ -23,6 +23,8 @@ pub enum UserCommand {
     List(List),
     /// Disable an account: it cannot sign in again, and its sessions end at once.
     Disable(Disable),
+    /// Make an API token of an account; the same as `hubbub token NAME`.
+    Token(AccountToken),
 }
 
 /// Options of `user create`.
@@ -79,6 +81,7 @@ impl UserCommand {
             Self::Create(options) => create(options, link).await,
             Self::List(options) => list(&options, link).await,
             Self::Disable(options) => disable(&options, link).await,
+            Self::Token(options) => options.begin(link).await,
         }
     }
 }

@@ -110,10 +110,17 @@ macro_rules! keys {
 }
 
 const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:8080\"";
+const LABEL: &str = "a text of at most 64 bytes";
 const SWITCH: &str = "true or false";
 
 const fn days(days: u64) -> Duration {
     Duration::from_secs(days * 24 * 3_600)
+}
+
+/// Whether `text` is empty, or a host and a port.
+fn is_host_port(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    text.is_empty() || parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 keys! {
@@ -187,6 +194,26 @@ keys! {
         /// Free space on the data directory's disk below which `/readyz` says so and the log warns.
         /// Sends fail when the disk is full; this is the time to make room before.
         space_min: Size = Size(64 << 20), Rule::Within("a size", Size(0), Size(1 << 40), "\"64 MiB\"");
+    }
+
+    /// How the node is one of a cluster. Without `hubbub init` or `hubbub join` none of it is used.
+    cluster: ClusterSettings {
+        /// Where other nodes, and nodes that join, connect: UDP.
+        /// An address other than loopback lets other machines in; only nodes with a certificate get further.
+        listen: SocketAddr = ([127, 0, 0, 1], 7400).into(), Rule::Any(ADDRESS);
+        /// Where other nodes reach this one, as host and port, when that is not `cluster.listen`.
+        /// Empty is what was said to `init` or `join`. Behind address translation it is the outer address.
+        advertise: String = String::new(),
+            Rule::Where("empty, or a host and a port, such as \"chat-1.internal:7400\"", |text| is_host_port(text));
+        /// The node's name among the members, for `init` and `join`. Empty is the name of the machine.
+        name: String = String::new(), Rule::Where(LABEL, |text| text.len() <= 64);
+        /// What fails together: a rack, a zone. Voters are spread over zones. For `init` and `join`.
+        zone: String = String::new(), Rule::Where(LABEL, |text| text.len() <= 64);
+        /// Where the zone is. For `init` and `join`.
+        region: String = String::new(), Rule::Where(LABEL, |text| text.len() <= 64);
+        /// Shares of the work that the node takes: a node of 2 gets twice the shards of a node of 1. For `init` and
+        /// `join`.
+        capacity: u8 = 1, Rule::Within("a number", 1, 250, "1");
     }
 
     /// What the node says of itself, on standard error.

@@ -1,0 +1,187 @@
+//! From one node to several, by the commands an operator types; without the parts that need a database.
+
+use std::{
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Parser as _;
+use hubbub_cluster::{
+    control::{MemberState, Role},
+    join::JoinToken,
+};
+use hubbub_protocol::ids::NodeId;
+
+use super::*;
+use crate::{cli::Cli, clock::SystemClock, config::NodeConfig, datadir::DataDir, membership};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A node's directory and configuration; it runs on a port of its own.
+struct Seat {
+    folder: tempfile::TempDir,
+    address: String,
+}
+
+impl Seat {
+    fn new(store: &str) -> Self {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let address = socket.local_addr().expect("bound").to_string();
+        let toml = format!("store.url = \"{store}\"\ncluster.listen = \"{address}\"\n");
+        std::fs::write(folder.path().join("hubbub.toml"), toml).expect("written");
+        Self { folder, address }
+    }
+
+    fn member() -> Self {
+        Self::new("postgres://ada@db.example/chat")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("hubbub.toml")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Runs `hubbub LINE` on it.
+    async fn run(&self, line: &[&str]) -> Result<(), Failure> {
+        let (data, file) = (self.data(), self.file());
+        let text = |path: &Path| path.to_str().expect("plain").to_owned();
+        let head = ["hubbub".to_owned(), "--data-dir".into(), text(&data), "--config".into(), text(&file)];
+        let line = head.into_iter().chain(line.iter().map(|word| (*word).to_owned()));
+        Cli::try_parse_from(line).expect("a command line").run().await
+    }
+
+    async fn refused(&self, line: &[&str]) -> (u8, String) {
+        let failure = self.run(line).await.expect_err("refused");
+        (failure.exit_code(), failure.to_string())
+    }
+
+    async fn serve(&self) -> Member {
+        let data = DataDir::hold(&self.data()).expect("nobody holds it");
+        let config = NodeConfig::read(Some(&self.file())).expect("good");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let member = loop {
+            let membership = Membership::load(&data).expect("whole").expect("a member's");
+            match Member::start(membership, &config.cluster, Arc::new(SystemClock)).await {
+                Ok(member) => break member,
+                // Tasks of the one before, in the same process, hold the port until they have ended.
+                Err(failure) => assert!(tokio::time::Instant::now() < deadline, "{failure}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert!(member.cluster.ready(PATIENCE).await, "{:?}", member.cluster.status());
+        member
+    }
+
+    async fn join(&self, token: &JoinToken, seed: &Self, name: &str) -> Result<(), Failure> {
+        self.run(&["join", "--token", &token.to_string(), "--seed", &seed.address, "--name", name]).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_become_a_cluster_and_come_back_after_a_restart() {
+    let (ada, bob, eve) = (Seat::member(), Seat::member(), Seat::member());
+    ada.run(&["init", "--name", "ada"]).await.expect("a pristine directory");
+    let first = ada.serve().await;
+    assert!(first.cluster.facts(|control| control.is_founded()), "it was founded");
+    assert_eq!(first.desk.tokens().await.expect("it leads").len(), 1, "the token that init printed");
+    let token = first.desk.create_token(Role::Voter, 1, PATIENCE).await.expect("a leader");
+    bob.join(&token, &ada, "bob").await.expect("admitted");
+    let second = bob.serve().await;
+    assert!(second.membership.sealing.is_some(), "it may vote, and sign when it leads");
+    let token = second.desk.create_token(Role::Worker, 1, PATIENCE).await.expect("made at any member");
+    eve.join(&token, &bob, "eve").await.expect("admitted by way of a member that does not lead");
+    let third = eve.serve().await;
+    assert!(third.membership.sealing.is_none(), "a worker never signs");
+    assert!(!membership::directory(&eve.data()).join("sealing.key").exists());
+    let up = |member: &Member| {
+        let map = member.cluster.map();
+        map.members.values().filter(|member| member.state == MemberState::Up).count() == 3
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !up(&third) {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", third.cluster.status());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let slots: std::collections::BTreeSet<_> = [&first, &second, &third].map(|m| m.membership.id_slot).into();
+    assert_eq!(slots.len(), 3, "ids do not collide");
+    first.close().await;
+    drop(first);
+    let first = ada.serve().await;
+    assert_eq!(first.membership.node, NodeId(1));
+    assert!(first.membership.founding.is_none(), "it is founded once");
+    for member in [first, second, third] {
+        member.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_embedded_store_no_cluster_begins_and_the_way_out_is_named() {
+    let seat = Seat::new("sqlite");
+    let sentence = |what: &str| {
+        format!(
+            "a node with the embedded store cannot {what}, since nodes share one PostgreSQL database: move the data \
+             with `hubbub --data-dir {} store migrate --from sqlite --to \
+             postgres://USER:PASSWORD@HOST:PORT/DATABASE`, then set `store.url` to that",
+            seat.data().display()
+        )
+    };
+    assert_eq!(seat.refused(&["init"]).await, (4, sentence("found a cluster")));
+    let token = JoinToken::new([1; 32]).to_string();
+    let join = ["join", "--token", &token, "--seed", "127.0.0.1:9"];
+    assert_eq!(seat.refused(&join).await, (4, sentence("join a cluster")));
+    assert!(!seat.data().exists(), "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_one_members_for_good() {
+    let seat = Seat::member();
+    seat.run(&["init", "--name", "ada"]).await.expect("a pristine directory");
+    let sentence = format!(
+        "the data directory {} is that of a member (node 1 `ada`) already: `hubbub serve` runs it; choose an empty \
+         --data-dir for another node",
+        seat.data().display()
+    );
+    assert_eq!(seat.refused(&["init"]).await, (6, sentence.clone()));
+    let token = JoinToken::new([1; 32]).to_string();
+    let join = ["join", "--token", &token, "--seed", "127.0.0.1:9"];
+    assert_eq!(seat.refused(&join).await, (6, sentence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_joiner_got_wrong_is_told_before_anybody_is_asked() {
+    let seat = Seat::member();
+    let wrong = seat.refused(&["join", "--token", "hub1.abc", "--seed", "127.0.0.1:9"]).await;
+    let sentence = "--token: this is no join token: copy the whole line that `hubbub token create` printed, it begins \
+                    with `hub1.`";
+    assert_eq!(wrong, (2, sentence.to_owned()));
+    let toml = "store.url = \"postgres://ada@db.example/chat\"\ncluster.listen = \"0.0.0.0:7400\"\n";
+    std::fs::write(seat.file(), toml).expect("written");
+    let sentence = "`cluster.listen` is 0.0.0.0:7400, which no other node can dial: say where they reach this one with \
+                    --advertise HOST:7400";
+    assert_eq!(seat.refused(&["init"]).await, (2, sentence.to_owned()));
+    seat.run(&["init", "--advertise", "chat-1.example:7400"]).await.expect("as the sentence says");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_was_cut_off_while_founding_goes_on_where_it_was() {
+    let seat = Seat::member();
+    seat.run(&["init"]).await.expect("a pristine directory");
+    let founding = membership::directory(&seat.data()).join("founding.json");
+    let kept = std::fs::read(&founding).expect("not founded yet");
+    let member = seat.serve().await;
+    assert!(!founding.exists());
+    member.close().await;
+    drop(member);
+    std::fs::write(&founding, kept).expect("as if it had been cut off");
+    let member = seat.serve().await;
+    assert_eq!(member.desk.tokens().await.expect("it leads").len(), 1, "one token, made once");
+    assert!(!founding.exists());
+    member.close().await;
+}
