@@ -15,6 +15,7 @@
 //! successor when the next message comes, which loads once everything handed in before is settled;
 //! the authors' repeats carry the same keys, so none can post twice.
 
+mod loading;
 mod posting;
 mod storing;
 mod targets;
@@ -44,7 +45,6 @@ use tokio::sync::oneshot;
 
 use super::{
     core::{RoomCore, Rules},
-    keys::{KEYS_MAX, KeyWindow},
     post::{Archived, Change, NewPost},
 };
 use crate::{
@@ -129,27 +129,7 @@ impl std::fmt::Debug for Build {
 /// A message's state as read, and the pins if they were wanted.
 pub type TargetRead = (Option<MessageState>, Option<Vec<Seq>>);
 
-/// Why a room was not loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The store did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Another node orders the room.
-    #[error("another node orders the room")]
-    NotOurs,
-}
-
-/// What an activation starts from.
-#[derive(Debug)]
-pub struct Loaded {
-    epoch: Epoch,
-    head: Seq,
-    last_ts: Timestamp,
-    keys: Vec<RecentKey>,
-    keys_since: Timestamp,
-    rules: Rules,
-}
+pub use self::loading::{LoadError, Loaded};
 
 /// How a room stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,7 +230,7 @@ impl Actor for RoomActor {
     ) -> Result<RoomState, ActorProcessingErr> {
         let (loader, loads) = (me.clone(), context.clone());
         tokio::spawn(async move {
-            let loaded = Box::new(load(&loads, room).await);
+            let loaded = Box::new(loading::load(&loads, room).await);
             // When the room has died meanwhile nobody waits for this.
             let _ = loader.cast(RoomMessage::Loaded(loaded));
         });
@@ -307,55 +287,7 @@ impl Actor for RoomActor {
     }
 }
 
-async fn load(context: &Context, room: RoomId) -> Result<Loaded, LoadError> {
-    // The fence first: what another owner stored before it lost the shard is read below, and more cannot come.
-    let shard = context.shard_of(room);
-    let epoch = context.lane(shard).activate(shard).await?.ok_or(LoadError::NotOurs)?;
-    let facts = context.directory.room(room).await.ok().flatten();
-    let rules =
-        facts.map_or(Rules::default(), |facts| Rules { archived: facts.archived, slow_mode_s: facts.slow_mode_s });
-    let head = context.store.heads(&[room]).await?.first().copied().unwrap_or_default();
-    let window_ms = hubbub_protocol::limits::KEY_WINDOW_MS.max(u64::from(rules.slow_mode_s) * 1_000);
-    let since = context.now().plus_ms(-(window_ms.cast_signed()));
-    let keys = context.store.recent_keys(room, since, KEYS_MAX).await?;
-    let keys_since =
-        if keys.len() < KEYS_MAX { since } else { keys.last().map_or(since, |oldest| oldest.ts.plus_ms(1)) };
-    let last = context.store.events(room, Seq(head.0.saturating_sub(1)), 1).await?;
-    let last_ts = last.first().map_or(Timestamp(0), |event| event.ts);
-    Ok(Loaded { epoch, head, last_ts, keys, keys_since, rules })
-}
-
 impl RoomState {
-    fn loaded(&mut self, loaded: Result<Loaded, LoadError>) -> Result<(), ActorProcessingErr> {
-        match loaded {
-            // What waited has been asked anew; a successor may be loaded already.
-            _ if self.leaving.is_some() => {}
-            Ok(loaded) => self.begin(loaded),
-            Err(LoadError::Store(error)) => return Err(error.into()),
-            Err(LoadError::NotOurs) => return Err(crate::shard::NotOurs.into()),
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, loaded: Loaded) {
-        self.epoch = loaded.epoch;
-        self.context.slots.loaded(self.room, self.me.get_id(), loaded.epoch);
-        let mut keys = KeyWindow::new(loaded.keys_since);
-        for key in loaded.keys.iter().rev() {
-            keys.insert(key.by, key.key, key.seq, key.ts);
-        }
-        self.core = Some(RoomCore::new(self.room, loaded.head, loaded.last_ts, keys, loaded.rules));
-        self.committed = loaded.head;
-        self.context.directory.note_head(self.room, loaded.head);
-        if let Some(relay) = self.relay.take() {
-            self.watch(relay);
-        }
-        self.tell_watchers_where();
-        for (permit, ask) in std::mem::take(&mut self.waiting) {
-            self.ask(permit, ask);
-        }
-    }
-
     fn watch(&mut self, relay: ActorRef<RelayMessage>) {
         if self.core.is_some() {
             // Cast before any later delivery, so the relay knows where its stretch begins.

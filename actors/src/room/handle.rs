@@ -1,6 +1,9 @@
 //! [`Rooms`]: what the edge and the sessions hold. Finds a room's actor, activates it when needed,
 //! and checks the caller's rights before anything is asked.
 
+mod carrying_out;
+mod watching;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use hubbub_protocol::{
@@ -21,10 +24,13 @@ use hubbub_storage::{
 use ractor::{ActorRef, ActorRuntime};
 use tokio::sync::oneshot;
 
+pub(crate) use self::{
+    carrying_out::carry_out,
+    watching::{follow, unwatch_from, wake, watch, watch_from},
+};
 use super::{
     RoomMessage,
     actor::{Ask, Build, RoomActor, RoomArguments},
-    asked::{self, Asked, Given},
     post::{Archived, Change, NewPost},
 };
 use crate::{
@@ -32,9 +38,8 @@ use crate::{
     caller::Caller,
     context::Context,
     directory::Access,
-    peers::{Fact, following},
-    relay::{Follower, RelayActor, RelayMessage, Reply},
-    slots::Full,
+    peers::Fact,
+    relay::RelayMessage,
 };
 
 /// The rooms of this installation.
@@ -80,147 +85,6 @@ fn ask_here(context: &Arc<Context>, room: RoomId, ask: Ask) {
     {
         refused.refuse(&busy());
     }
-}
-
-/// Makes `relay` the room's relay, activating the room first when needed. When another node orders the room, it is
-/// asked to send to the relay that this node has for the room.
-pub(crate) fn watch(context: &Arc<Context>, room: RoomId, relay: ActorRef<RelayMessage>) {
-    if !context.is_here(room) {
-        return following::begin(context, room);
-    }
-    // A full queue cannot keep a relay out: it would never learn where its stretch begins.
-    let watching = context.slots.with_room(room, |actor| actor.cast(RoomMessage::Watch(relay.clone())).is_ok());
-    if watching != Some(true) {
-        let _ = context.slots.to_room(
-            room,
-            |_, watchers| spawn(context, room, Some(relay.clone()), watchers),
-            |permit| {
-                drop(permit);
-                RoomMessage::Watch(relay.clone())
-            },
-        );
-    }
-}
-
-/// Activates a room that somebody follows, so that they go on being served.
-pub(crate) fn wake(context: &Arc<Context>, room: RoomId) {
-    let relay = context.slots.with_relay(room, Clone::clone);
-    if let Some(relay) = relay {
-        watch(context, room, relay);
-    } else if context.is_here(room) && !context.slots.watchers(room).is_empty() {
-        let nothing = |permit| {
-            drop(permit);
-            RoomMessage::TellBehind
-        };
-        // A full queue belongs to a room that is active.
-        let _ = context.slots.to_room(room, |relay, watchers| spawn(context, room, relay, watchers), nothing);
-    }
-}
-
-/// Takes note that a relay of `node` follows the room, which this node orders; `reply` is told where its stretch
-/// begins.
-pub(crate) fn watch_from(context: &Arc<Context>, room: RoomId, node: NodeId, reply: oneshot::Sender<Seq>) {
-    context.slots.add_watcher(room, node);
-    let mut reply = Some(reply);
-    let sent = context.slots.to_room(
-        room,
-        |relay, watchers| spawn(context, room, relay, watchers),
-        |permit| {
-            drop(permit);
-            RoomMessage::WatchFrom { node, reply: reply.take().expect("called once") }
-        },
-    );
-    if sent.is_err() {
-        // A full queue is no answer; the relay asks again.
-        context.slots.remove_watcher(room, node);
-    }
-}
-
-/// Takes note that it does not any more.
-pub(crate) fn unwatch_from(context: &Context, room: RoomId, node: NodeId) {
-    context.slots.remove_watcher(room, node);
-    context.slots.with_room(room, |actor| actor.cast(RoomMessage::UnwatchFrom { node }).is_ok());
-}
-
-/// Carries out what another node, or a queue of this one, asks of a room that is here; in order, each answered.
-pub(crate) async fn carry_out(context: &Arc<Context>, room: RoomId, asks: Vec<Asked>) -> Vec<Given> {
-    let mut given = Vec::with_capacity(asks.len());
-    for asked in asks {
-        given.push(begin(context, room, asked).await);
-    }
-    let given = given.into_iter().map(|given| async move {
-        match given {
-            Ok(given) => given.await,
-            Err(refusal) => Given::refused(&refusal),
-        }
-    });
-    futures_util::future::join_all(given).await
-}
-
-type Settling = futures_util::future::BoxFuture<'static, Given>;
-
-/// Asks the room's actor; what it gives is awaited apart.
-async fn begin(context: &Arc<Context>, room: RoomId, asked: Asked) -> Result<Settling, Refusal> {
-    let rights = async |user| context.directory.access(user, room).await;
-    Ok(match asked {
-        Asked::Post { caller, post } => {
-            let access = rights(caller.user).await?;
-            let (answer, wait) = Answer::awaited();
-            ask_here(context, room, Ask::Post { caller, access, post, answer });
-            settling(wait, |Sent { seq, ts, repeat }| Given::Sent { seq, ts, repeat })
-        }
-        Asked::Change { caller, seq, change } => {
-            let access = rights(caller.user).await?;
-            let (answer, wait) = Answer::awaited();
-            ask_here(context, room, Ask::Change { caller, access, seq, change, answer });
-            settling(wait, |changed| match changed {
-                Changed::Event { event_seq } => Given::Changed(Some(event_seq)),
-                Changed::Repeat { .. } => Given::Changed(None),
-            })
-        }
-        Asked::Thread { by, seq, thread } => {
-            let access = rights(by).await?;
-            let thread = asked::thread_facts(&thread)?;
-            let (answer, wait) = Answer::awaited();
-            ask_here(context, room, Ask::Thread { access, seq, thread, by, answer });
-            settling(wait, |Thread { room, created }| Given::Thread { room, created })
-        }
-        Asked::Record { body, effects } => {
-            let (by, body, effects) = asked::record_of(&body, &effects)?;
-            let (answer, wait) = Answer::awaited();
-            ask_here(context, room, Ask::Record { by, body, effects, answer });
-            settling(wait, Given::Seq)
-        }
-        Asked::Archive { first, events, effects } => {
-            let (events, effects) = asked::archive_of(&events, &effects)?;
-            let (answer, wait) = Answer::awaited();
-            ask_here(context, room, Ask::ArchiveAt { first, events, effects, answer });
-            settling(wait, Given::Seq)
-        }
-    })
-}
-
-fn settling<T: Send + 'static>(
-    wait: oneshot::Receiver<Result<T, Refusal>>,
-    given: impl FnOnce(T) -> Given + Send + 'static,
-) -> Settling {
-    Box::pin(async move { answered(wait).await.map_or_else(|refusal| Given::refused(&refusal), given) })
-}
-
-/// Lets a session follow a room; `reply` is called ahead of the first event.
-pub(crate) fn follow(
-    context: &Arc<Context>,
-    room: RoomId,
-    follower: Box<Follower>,
-    after: Option<Seq>,
-    reply: Reply,
-) -> Result<(), Full> {
-    let spawn = || {
-        let arguments = (context.clone(), room);
-        let spawned = ActorRuntime::spawn_linked_instant(None, RelayActor, arguments, context.supervisor(room));
-        spawned.expect("an actor without a name can always be spawned").0
-    };
-    context.slots.to_relay(room, spawn, |permit| RelayMessage::Follow(permit, follower, after, reply))
 }
 
 async fn answered<T>(wait: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Refusal> {
