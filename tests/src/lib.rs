@@ -4,6 +4,7 @@
 //! stopped by its process id, whatever the test does. Nothing here knows the insides of the product.
 
 pub mod archive;
+pub mod chaos;
 pub mod cut;
 pub mod history;
 pub mod postgres;

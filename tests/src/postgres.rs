@@ -5,6 +5,7 @@
 //! that stops its server has a [`Server`] of its own.
 
 use std::{
+    net::Ipv4Addr,
     path::Path,
     process::{Command, Output},
     sync::{
@@ -20,10 +21,17 @@ const SHARED: &str = "HUBBUB_TEST_POSTGRES";
 /// Says that it was made for this run.
 const TEMPORARY: &str = "HUBBUB_TEST_POSTGRES_TEMPORARY";
 
+/// Names a further address that a server listens on.
+const ALSO: &str = "HUBBUB_POSTGRES_ALSO";
+
 fn script(arguments: &[&str]) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres");
-    let done = Command::new(script).args(arguments).output().expect("the script tests/postgres runs");
-    told(arguments, &done)
+    script_with(arguments, None)
+}
+
+fn script_with(arguments: &[&str], also: Option<Ipv4Addr>) -> String {
+    let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres"));
+    script.args(arguments).envs(also.map(|also| (ALSO, also.to_string())));
+    told(arguments, &script.output().expect("the script tests/postgres runs"))
 }
 
 fn told(arguments: &[&str], done: &Output) -> String {
@@ -84,6 +92,7 @@ pub fn sql(url: &str, sql: &str) -> String {
 pub struct Server {
     folder: TempDir,
     url: String,
+    also: Option<Ipv4Addr>,
 }
 
 impl Server {
@@ -93,12 +102,21 @@ impl Server {
     /// When none can be started; the panic says how to install one.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_also_at(None)
+    }
+
+    /// The same, on a further address, of whose network of 256 it takes connections.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    #[must_use]
+    pub fn start_also_at(also: Option<Ipv4Addr>) -> Self {
         let folder = TempDir::with_prefix("hubbub-postgres-").expect("a temporary folder");
         // The server's user is another than this one when this is root.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).expect("our own folder");
-        let url = script(&["start", &folder.path().display().to_string()]);
-        Self { folder, url }
+        let url = script_with(&["start", &folder.path().display().to_string()], also);
+        Self { folder, url, also }
     }
 
     /// Its URL, as its superuser.
@@ -109,6 +127,12 @@ impl Server {
 
     fn folder(&self) -> String {
         self.folder.path().display().to_string()
+    }
+
+    /// Its URL by the further address, or by loopback where it has none.
+    #[must_use]
+    pub fn url_from_elsewhere(&self) -> String {
+        self.also.map_or_else(|| self.url.clone(), |also| self.url.replacen("127.0.0.1", &also.to_string(), 1))
     }
 
     /// Its port.
@@ -133,7 +157,7 @@ impl Server {
 
     /// Starts it again, on the same port.
     pub fn start_again(&self) {
-        script(&["start", &self.folder(), &self.port().to_string()]);
+        script_with(&["start", &self.folder(), &self.port().to_string()], self.also);
     }
 
     /// Runs SQL on its first database; returns what it printed.
