@@ -2,6 +2,7 @@
 
 use openraft::{
     Entry, EntryPayload, RaftLogReader as _,
+    raft::AppendEntriesRequest,
     storage::{RaftLogStorage as _, RaftLogStorageExt as _},
     testing::{StoreBuilder, Suite},
 };
@@ -10,7 +11,9 @@ use super::{
     log_store::LogStore,
     machine::Machine,
     types::{Batch, LogId, StorageError, Types, Vote},
+    wire::Message,
 };
+use crate::control::wire::BATCH_BYTES_MAX;
 
 struct InADirectory;
 
@@ -99,4 +102,28 @@ async fn a_journal_that_is_mostly_purged_is_rewritten_and_still_holds_the_log() 
     assert_eq!(log.read_vote().await.expect("read"), Some(Vote::new(4, 2)));
     assert_eq!(log.read_committed().await.expect("read"), Some(entry(8).log_id));
     assert_eq!(log.get_log_state().await.expect("read").last_purged_log_id, Some(entry(7).log_id));
+}
+
+/// Two of the largest batches, and everything else that is short, go into one message.
+#[tokio::test]
+async fn entries_are_sent_in_portions_that_fit_a_message() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut log = LogStore::open(directory.path()).expect("a new log");
+    let large = |index| Entry { payload: EntryPayload::Normal(Batch(vec![1; BATCH_BYTES_MAX])), ..entry(index) };
+    log.blocking_append([entry(0), large(1), large(2), entry(3)]).await.expect("appended");
+    let mut portion = async |from| {
+        let entries = log.limited_get_log_entries(from, 4).await.expect("read");
+        let append = AppendEntriesRequest::<Types> {
+            vote: Vote::new(1, 1),
+            prev_log_id: None,
+            entries,
+            leader_commit: None,
+        };
+        let indexes: Vec<u64> = append.entries.iter().map(|entry| entry.log_id.index).collect();
+        Message::Append(append).to_bytes().expect("it fits a message");
+        indexes
+    };
+    assert_eq!(portion(0).await, [0, 1]);
+    assert_eq!(portion(2).await, [2, 3]);
+    assert_eq!(portion(1).await, [1], "never none");
 }

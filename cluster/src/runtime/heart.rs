@@ -18,8 +18,9 @@ use crate::control::{Answer, Command, MemberState, Refusal};
 
 /// How long an answer to a heartbeat may take: four rounds of confirming. Later ones hold little.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// Heartbeats that wait for their answer: four at the usual pace, and as many with news.
-const BEATS_MAX: usize = 8;
+/// Heartbeats that wait for their answer: four at the usual pace, and three times as many with news, so that those to a
+/// dead leader do not hold up the first to the next one.
+const BEATS_MAX: usize = 16;
 /// Pause before a start that was not accepted is registered again.
 const REGISTER_AGAIN: Duration = Duration::from_millis(200);
 

@@ -42,8 +42,8 @@ fn what_is_under_way_counts_and_what_was_moved_for_balance_rests() {
     let plan = Plan { balance: wanted(8).split_off(7), ..Plan::default() };
     let (mut moves, at) = (Moves::new(start), start + Duration::from_secs(1));
     assert_eq!(moves.choose(&plan, &control, &timing, at), plan.balance);
-    assert!(moves.choose(&plan, &control, &timing, at + Duration::from_secs(200)).is_empty());
-    assert_eq!(moves.choose(&plan, &control, &timing, at + Duration::from_secs(301)), plan.balance);
+    assert!(moves.choose(&plan, &control, &timing, at + Duration::from_secs(14)).is_empty());
+    assert_eq!(moves.choose(&plan, &control, &timing, at + Duration::from_secs(16)), plan.balance);
     apply(&mut control, 15, Command::BeginMoves { moves: plan.balance.clone() });
     assert!(moves.choose(&plan, &control, &timing, at + Duration::from_secs(900)).is_empty(), "8 are under way");
 }

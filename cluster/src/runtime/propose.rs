@@ -109,10 +109,21 @@ impl Core {
             return Proposed::TooLarge;
         };
         let within = ATTEMPT_WITHIN.min(deadline.saturating_duration_since(Instant::now()));
-        match self.transport.ask(leader, CONTROL, envelope, within).await {
+        let answer = tokio::select! {
+            answer = self.transport.ask(leader, CONTROL, envelope, within) => answer,
+            () = self.led_by_another_than(leader) => return Proposed::Unknown,
+        };
+        match answer {
             Ok(answer) => answer.open().unwrap_or(Proposed::Unknown),
             Err(AskError::Send(_) | AskError::Rejected(Rejection::Busy { .. })) => Proposed::Busy,
             Err(AskError::Rejected(_) | AskError::TimedOut { .. } | AskError::Lost { .. }) => Proposed::Unknown,
+        }
+    }
+
+    /// Returns when this node hears of another leader: the one that was asked may be dead.
+    async fn led_by_another_than(&self, leader: NodeId) {
+        while self.leads().leader.is_none_or(|leads| leads == leader) {
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
 

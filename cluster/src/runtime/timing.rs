@@ -39,7 +39,9 @@ pub struct RuntimeTiming {
     pub tick: Duration,
     /// How long an owner may take to let go of a shard, before it is taken from it.
     pub move_within: Duration,
-    /// How long a shard stays after a move for balance.
+    /// How long a shard stays after a move before balance may move it again: long enough that a node that comes and
+    /// goes every few seconds does not pull shards about, short enough that one that was restarted gets its share. The
+    /// planner counts shards and not their load, so it never calls back what it has just sent.
     pub shard_rest: Duration,
     /// How long a proposal is tried.
     pub propose_within: Duration,
@@ -70,7 +72,7 @@ impl Default for RuntimeTiming {
             rest: crate::autopilot::REST,
             tick: ms(100),
             move_within: ms(5_000),
-            shard_rest: ms(300_000),
+            shard_rest: ms(15_000),
             propose_within: ms(5_000),
             epoch_within: ms(3_000),
             moves_per_second: 50,

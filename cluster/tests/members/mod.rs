@@ -103,6 +103,7 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     slots: BTreeMap<NodeId, u8>,
     pub(crate) timing: RuntimeTiming,
+    raft: Timing,
 }
 
 pub(crate) fn member(number: u8, role: Role) -> NewMember {
@@ -151,7 +152,7 @@ impl World {
             addresses: vec![format!("127.0.0.1:{}", 7_000 + node.0)],
             versions: VERSIONS,
             seeds,
-            raft: RAFT,
+            raft: self.raft,
             timing: self.timing.clone(),
             transport: transport.clone(),
             inbox: inbox.clone(),
@@ -173,13 +174,13 @@ impl World {
 
     /// A founded cluster of one.
     pub(crate) async fn of_one() -> Self {
-        Self::of_one_with(RuntimeTiming::for_tests()).await
+        Self::of_one_with(RuntimeTiming::for_tests(), RAFT).await
     }
 
-    pub(crate) async fn of_one_with(timing: RuntimeTiming) -> Self {
+    pub(crate) async fn of_one_with(timing: RuntimeTiming, raft: Timing) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let network = MemoryNetwork::new(1);
-        let mut world = Self { network, directory, nodes: BTreeMap::new(), slots: BTreeMap::new(), timing };
+        let mut world = Self { network, directory, nodes: BTreeMap::new(), slots: BTreeMap::new(), timing, raft };
         world.start(FOUNDER).await;
         let ca = CaFacts { roots: vec![vec![1]], sealed_key: vec![2] };
         let founder = member(1, Role::Voter);
