@@ -345,7 +345,6 @@ async fn with_the_times_of_a_real_cluster_a_dead_owner_is_replaced_within_two_se
         let died = Instant::now();
         world.until_taken(by, dead, &before).await;
         let took = died.elapsed();
-        println!("a dead node that led: {leads}; others had its shards after {took:?}");
         assert!(took < Duration::from_millis(within_ms), "it took {took:?}");
         world.start(dead).await;
         world.settled(3).await;
