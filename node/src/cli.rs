@@ -24,6 +24,7 @@ use crate::{
     config::{Loaded, NodeConfig},
     datadir::{DataDir, admin_socket},
     http,
+    membership::Membership,
     serve::Node,
 };
 
@@ -134,7 +135,12 @@ impl Linked {
         if let Some(link) = AdminLink::to_running(&admin_socket(data_dir)).await? {
             return Ok(Self { link, here: None });
         }
-        let node = Node::open(DataDir::hold(data_dir)?, config).await?;
+        let data = DataDir::hold(data_dir)?;
+        if Membership::load(&data)?.is_some() {
+            let message = "this node is a member of a cluster and does not run: start it, or use another member";
+            return Err(Failure::Refused(message.to_owned()));
+        }
+        let node = Node::open(data, config).await?;
         let link = AdminLink::Here(Box::new(http::over_socket(&node.app)));
         Ok(Self { link, here: Some(node) })
     }

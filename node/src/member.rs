@@ -6,6 +6,8 @@
 //! certificate fresh. The actors come after: [`Member::inbox`] and [`Member::cluster`] are given them by whoever
 //! starts them. At the end: [`Member::close`].
 
+mod life;
+
 use std::{fmt, sync::Arc};
 
 use hubbub_cluster::{

@@ -15,7 +15,7 @@ use hubbub_actors::{Hub, HubConfig, Ports, session::SessionTokens};
 use hubbub_cluster::SingleNode;
 use hubbub_protocol::{
     ids::{SessionId, TsidGenerator, UserId},
-    peer::Alone,
+    peer::{Alone, PeerBus},
     ports::{Clock, Placement},
     shard::ShardBits,
 };
@@ -40,6 +40,8 @@ use crate::{
     },
     health::{self, Readiness},
     http::{self, limits::Limits},
+    member::Member,
+    membership::{self, Membership},
     net::{self, Connections, Seats},
     state::{App, AppState, Settings},
     store, web,
@@ -47,6 +49,9 @@ use crate::{
 
 /// How long a stopping node waits for its connections to end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// The node part of the ids of a node that has no others.
+const ONLY_SLOT: u16 = 1;
 
 /// A node whose parts are up, listening or not.
 #[derive(Debug)]
@@ -86,15 +91,34 @@ impl SessionTokens for Tokens {
 }
 
 impl Node {
-    /// Brings up the parts of the node whose data is in `data`.
+    /// Brings up the parts of the node whose data is in `data`. A member of a cluster waits until that knows of it.
     ///
     /// # Errors
     /// A sentence with the remedy.
     pub async fn open(data: DataDir, config: &NodeConfig) -> Result<Self, Failure> {
+        let membership = Membership::load(&data)?;
+        if membership.is_some() {
+            membership::needs_database(data.path(), &config.store, "be a member of a cluster")?;
+        }
         let shared = store::open(&data, &config.store).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids = Arc::new(TsidGenerator::new(1));
-        let placement: Arc<dyn Placement> = Arc::new(SingleNode::new(ShardBits::new(config.store.shard_bits)));
+        let member = match membership {
+            Some(membership) => Some(Member::start(membership, &config.cluster, clock.clone()).await?),
+            None => None,
+        };
+        let (placement, bus, id_slot): (Arc<dyn Placement>, Arc<dyn PeerBus>, u16) = match &member {
+            Some(member) => {
+                member.until_known().await;
+                let slot = member.cluster.id_slot().unwrap_or(member.membership.id_slot);
+                (member.cluster.clone(), member.transport.clone(), slot)
+            }
+            None => {
+                let single = SingleNode::new(ShardBits::new(config.store.shard_bits));
+                let alone = Alone(single.this_node());
+                (Arc::new(single), Arc::new(alone), ONLY_SLOT)
+            }
+        };
+        let ids = Arc::new(TsidGenerator::new(id_slot));
         let sign_out = Arc::new(LateSignOut::default());
         let auth_config = AuthConfig {
             access_ttl: config.auth.access_ttl,
@@ -106,7 +130,6 @@ impl Node {
         let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
         let tokens = Arc::new(Tokens(ResumeTokens::open(&*shared).await?));
         let hub_config = HubConfig { lanes: store::lanes(&config.store), ..HubConfig::default() };
-        let bus = Arc::new(Alone(placement.this_node()));
         let ports = Ports { clock: clock.clone(), placement: placement.clone(), bus, tokens, ids: ids.clone() };
         let hub = Hub::start(shared.clone(), ports, hub_config).await?;
         *sign_out.0.lock() = Some(hub.clone());
@@ -132,7 +155,7 @@ impl Node {
             limits,
             settings,
             importing: Arc::default(),
-            member: OnceLock::new(),
+            member: member.map_or_else(OnceLock::new, OnceLock::from),
             hub: hub.clone(),
         });
         Ok(Self { app, hub, store, data })
@@ -141,6 +164,9 @@ impl Node {
     /// Ends the actors and closes the store.
     pub async fn close(self, reconnect_after_ms: u64) {
         self.hub.drain(reconnect_after_ms).await;
+        if let Some(member) = self.app.member.get() {
+            member.close().await;
+        }
         self.store.close().await;
         drop(self.data);
     }
@@ -171,7 +197,7 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
         hub: node.hub.clone(),
         auth: node.app.auth.clone(),
         config: EdgeConfig {
-            node: "n1".to_owned(),
+            node: format!("n{}", node.app.placement.this_node()),
             heartbeat_ms: millis(config.edge.heartbeat),
             origins: config.edge.origins.clone(),
             rate_limits: config.edge.rate_limits,
@@ -195,10 +221,18 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
         tokio::spawn(disk.watch(stopping.clone())),
         spawn_unix(socket, http::over_socket(&node.app), stopping.clone()),
     ];
+    if let Some(member) = node.app.member.get() {
+        member.serve(&node.hub, edge.stopping.clone());
+        tracing::info!("this is node {} of its cluster", node.app.placement.this_node());
+    }
     announce(&node, address).await?;
     stopped().await;
-    tracing::info!("stopping: clients are told to come back");
     readiness.stop();
+    if let Some(member) = node.app.member.get() {
+        tracing::info!("stopping: what this node orders is handed over");
+        member.leave().await;
+    }
+    tracing::info!("stopping: clients are told to come back");
     edge.stopping.cancel();
     node.hub.drain(millis(config.edge.reconnect_after)).await;
     edge.connections.close();
@@ -211,6 +245,9 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
     };
     if tokio::time::timeout(DRAIN_WITHIN, ended).await.is_err() {
         tracing::warn!("some connections did not end in {DRAIN_WITHIN:?} and are cut");
+    }
+    if let Some(member) = node.app.member.get() {
+        member.close().await;
     }
     let _ = fs::remove_file(admin_socket(data_dir));
     node.store.close().await;
