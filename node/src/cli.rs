@@ -3,6 +3,7 @@
 pub mod admin_link;
 pub mod bar;
 pub mod chat;
+pub mod cluster;
 pub mod config;
 pub mod export;
 pub mod failure;
@@ -55,6 +56,20 @@ pub enum Command {
     Init(join::Init),
     /// Make this node, which is stopped, a member of a cluster.
     Join(join::Join),
+    /// Show how the cluster is, as a running member knows it.
+    Status(cluster::Form),
+    /// List, drain and remove members.
+    #[command(subcommand)]
+    Node(cluster::NodeCommand),
+    /// List shards, and move one.
+    #[command(subcommand)]
+    Shard(cluster::ShardCommand),
+    /// Find a room.
+    #[command(subcommand)]
+    Room(cluster::RoomCommand),
+    /// See and finish an upgrade of all nodes.
+    #[command(subcommand)]
+    Upgrade(cluster::UpgradeCommand),
     /// Make, list and disable accounts, on a running or a stopped node.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -105,6 +120,11 @@ impl Cli {
             Command::Serve(options) => options.run(&self.data_dir, loaded()).await,
             Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?),
             Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,
+            Command::Status(form) => cluster::status(&self.data_dir, form).await,
+            Command::Node(command) => command.run(&self.data_dir).await,
+            Command::Shard(command) => command.run(&self.data_dir).await,
+            Command::Room(command) => command.run(&self.data_dir).await,
+            Command::Upgrade(command) => command.run(&self.data_dir).await,
             Command::User(command) => {
                 let link = Linked::to(&self.data_dir, &loaded().finish()?).await?;
                 let done = command.run(&link.link).await;

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod admin_actors;
 pub mod admin_archive;
 pub mod admin_cluster;
+pub mod admin_nodes;
 pub mod admin_users;
 pub mod auth;
 pub mod body;
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(admin_users::routes())
         .merge(admin_archive::routes())
         .merge(admin_cluster::routes())
+        .merge(admin_nodes::routes())
         .merge(published::routes())
 }
 

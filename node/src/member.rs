@@ -88,8 +88,12 @@ impl Member {
             inbox: inbox.clone(),
         };
         let cluster = Cluster::start(start).await.map_err(|error| failed(&error))?;
-        if let Some(founding) = &membership.founding {
-            found(&cluster, &membership, founding).await?;
+        if let Some(founding) = &membership.founding
+            && let Err(failure) = found(&cluster, &membership, founding).await
+        {
+            cluster.shut_down().await;
+            transport.close().await;
+            return Err(failure);
         }
         let desk = Desk::new(DeskParts {
             council: cluster.clone(),

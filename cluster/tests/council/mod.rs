@@ -1,5 +1,7 @@
 //! A cluster of two members whose control plane is one value in memory: a leader, and a worker beside it.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;

@@ -1,5 +1,6 @@
 //! The description of the interface, held against the router, and what is true of every request.
 
+mod clusters;
 mod communities;
 mod invites;
 mod messages;
