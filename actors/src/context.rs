@@ -28,7 +28,7 @@ use crate::{
     gates::Gates,
     lane::Lane,
     markers::Markers,
-    peers::{Peers, facts::CutOff, following::Asking, forward::Forwards},
+    peers::{Peers, facts::CutOff, following::Asking, forward::Forwards, homes::Homes},
     relay::Follower,
     session::{SessionSlots, SessionTokens, saved::Unsaved},
     slots::Slots,
@@ -174,6 +174,8 @@ pub struct Context {
     pub forwards: Forwards,
     /// Rooms with a relay here whose owner elsewhere is being asked to send to it.
     pub(crate) asking_owners: Asking,
+    /// Where users are whose home this node is, and what is reported of users.
+    pub(crate) homes: Homes,
     /// Members whose link is broken.
     pub(crate) cut_off: Mutex<CutOff>,
     /// Turns at judging followers anew.

@@ -29,6 +29,7 @@ use crate::{
         Fact, HubInbox, Peers,
         facts::{JUDGED_AT_ONCE, distrust},
         forward::Forwards,
+        homes::{self, Homes},
     },
     room::Rooms,
     session::{SessionSlots, Sessions, saved},
@@ -95,6 +96,7 @@ impl Hub {
             peers,
             forwards: Forwards::default(),
             asking_owners: Mutex::default(),
+            homes: Homes::new(&*ports.placement),
             cut_off: Mutex::default(),
             judging: Semaphore::new(JUDGED_AT_ONCE),
             letting_go: Letting::default(),
@@ -125,6 +127,7 @@ impl Hub {
         let (people, _) = Actor::spawn(None, PeopleActor, context.clone()).await.map_err(cannot_start)?;
         *context.people.write() = Some(people.get_cell());
         supervisors.push(people.get_cell());
+        homes::begin(&context);
         let keepers =
             vec![tokio::spawn(write_behind(context.clone())), tokio::spawn(budget::keep(context.clone()))];
         let keepers: Vec<_> = keepers.into_iter().chain([tokio::spawn(distrust(context.clone()))]).collect();

@@ -92,6 +92,11 @@ impl Markers {
         }
     }
 
+    /// Whether a user has a session here, connected or not.
+    pub(crate) fn has(&self, user: UserId) -> bool {
+        self.readers.lock().contains_key(&user)
+    }
+
     /// The read marker and unread mentions of a user who is here.
     #[must_use]
     pub fn of(&self, user: UserId, room: RoomId) -> (Seq, u64) {

@@ -5,7 +5,9 @@
 //! * [`forward`] what is asked of rooms that another node orders, in order, through moves and failures.
 //! * [`following`] a relay here and the room's owner there.
 //! * [`facts`] what must be forgotten, and who must be let go of, on every node before the change is answered.
-//! * [`people`] what is sent to the devices of a user on other nodes.
+//! * [`homes`] where each user has a home, and which nodes have sessions of whom.
+//! * [`reports`] what homes and the nodes that have their users tell each other.
+//! * [`people`] what is sent to users, wherever they are.
 //!
 //! # Invariants
 //!
@@ -15,8 +17,10 @@
 pub mod facts;
 pub mod following;
 pub mod forward;
+pub mod homes;
 pub mod inbox;
 pub mod people;
+pub mod reports;
 pub mod wire;
 
 use std::{sync::Arc, time::Duration};

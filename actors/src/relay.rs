@@ -17,6 +17,7 @@
 mod delivery;
 mod fan_out;
 mod following;
+mod people;
 mod telling;
 
 use std::{
@@ -81,7 +82,7 @@ pub type Reply = Box<dyn FnOnce(Subscription) + Send>;
 pub struct Subscription {
     /// The room's newest seq.
     pub head: Seq,
-    /// People who follow the room here.
+    /// People who follow the room, on all nodes; who does on two of them counts twice.
     pub online: u64,
     /// Events that follow, when `after` was given.
     pub replay: u64,
@@ -118,6 +119,10 @@ pub enum RelayMessage {
     Replayed { session: u64, read: Result<Vec<StoredEvent>, StoreError> },
     /// Hand nothing more to this user; answered when that is so.
     Revoke { user: UserId, done: oneshot::Sender<()> },
+    /// So many people follow on other nodes; with what the room's owner knows of this one, if that was told.
+    Elsewhere { people: u64, reported: Option<u64> },
+    /// Tell the room's owner how many people follow here.
+    ReportPeople,
     /// Somebody is typing.
     Typing { user: UserId },
     /// Send the `typing` push that waits.
@@ -185,6 +190,12 @@ pub struct RelayState {
     live: Vec<Follower>,
     /// How many live sessions each user has here.
     people: HashMap<UserId, u32>,
+    /// How many people follow on other nodes, as the owner there says.
+    elsewhere: u64,
+    /// How many people follow here, as counted last, and as the owner on another node knows.
+    counted: u64,
+    reported: u64,
+    people_timer: bool,
     unread: HashMap<u64, Unread>,
     unread_timer: bool,
     unread_sent_at: Timestamp,
@@ -218,6 +229,10 @@ impl Actor for RelayActor {
             healing: false,
             live: Vec::new(),
             people: HashMap::new(),
+            elsewhere: 0,
+            counted: 0,
+            reported: 0,
+            people_timer: false,
             unread: HashMap::new(),
             unread_timer: false,
             unread_sent_at: Timestamp(0),
@@ -245,6 +260,8 @@ impl Actor for RelayActor {
             RelayMessage::Healed(read) => state.healed(read).await,
             RelayMessage::Replayed { session, read } => state.replayed(session, read),
             RelayMessage::Revoke { user, done } => state.revoke(user, done),
+            RelayMessage::Elsewhere { people, reported } => state.elsewhere(people, reported),
+            RelayMessage::ReportPeople => state.report_people(),
             RelayMessage::Typing { user } => state.typing(user),
             RelayMessage::FlushTyping => state.flush_typing(),
             RelayMessage::FlushUnread => state.flush_unread(),
@@ -252,6 +269,7 @@ impl Actor for RelayActor {
             RelayMessage::Judge => state.judge(),
             RelayMessage::Observe(reply) => drop(reply.send(state.status())),
         }
+        state.count_people();
         Ok(())
     }
 }

@@ -73,8 +73,10 @@ impl<M> Active<M> {
 struct Slot {
     room: Option<Active<RoomMessage>>,
     relay: Option<Active<RelayMessage>>,
-    /// Other nodes that follow the room, when it is ordered here.
-    watchers: BTreeSet<NodeId>,
+    /// People who follow by the relay here.
+    people: u64,
+    /// Other nodes that follow the room, when it is ordered here, and how many people do so there.
+    watchers: BTreeMap<NodeId, u64>,
 }
 
 impl Slot {
@@ -124,8 +126,10 @@ impl Slots {
     ) -> Result<(), Full> {
         let mut slots = self.stripe(room).lock();
         let slot = slots.entry(room).or_default();
-        let active = slot.room.get_or_insert_with(|| {
-            let actor = spawn(slot.relay.as_ref().map(|relay| relay.actor.clone()), slot.watchers.clone());
+        let Slot { room: active, relay, watchers, .. } = slot;
+        let active = active.get_or_insert_with(|| {
+            let watchers = watchers.keys().copied().collect();
+            let actor = spawn(relay.as_ref().map(|relay| relay.actor.clone()), watchers);
             self.rooms_of_actors.lock().insert(actor.get_id(), room);
             Active::new(actor)
         });
@@ -250,9 +254,39 @@ impl Slots {
         }
     }
 
-    /// Takes note of a node that follows the room.
-    pub fn add_watcher(&self, room: RoomId, node: NodeId) {
-        self.stripe(room).lock().entry(room).or_default().watchers.insert(node);
+    /// Takes note of a node that follows the room, and of how many people there do.
+    pub fn add_watcher(&self, room: RoomId, node: NodeId, people: u64) {
+        self.stripe(room).lock().entry(room).or_default().watchers.insert(node, people);
+    }
+
+    /// Takes note of how many people follow on a node that watches; says whether that is new.
+    #[must_use]
+    pub fn count_people(&self, room: RoomId, node: NodeId, people: u64) -> bool {
+        let mut slots = self.stripe(room).lock();
+        let watcher = slots.get_mut(&room).and_then(|slot| slot.watchers.get_mut(&node));
+        watcher.is_some_and(|known| std::mem::replace(known, people) != people)
+    }
+
+    /// Takes note of how many people follow by the relay here.
+    pub fn count_people_here(&self, room: RoomId, people: u64) {
+        if let Some(slot) = self.stripe(room).lock().get_mut(&room) {
+            slot.people = people;
+        }
+    }
+
+    /// How many people follow by the relay here.
+    #[must_use]
+    pub fn people_here(&self, room: RoomId) -> u64 {
+        self.stripe(room).lock().get(&room).map_or(0, |slot| slot.people)
+    }
+
+    /// How many people follow a room that is ordered here, on all nodes but `node`.
+    #[must_use]
+    pub fn people_elsewhere(&self, room: RoomId, here: NodeId, node: NodeId) -> u64 {
+        let slots = self.stripe(room).lock();
+        let Some(slot) = slots.get(&room) else { return 0 };
+        let of_others = slot.watchers.iter().filter(|(watcher, _)| **watcher != node).map(|(_, people)| people);
+        of_others.sum::<u64>() + if node == here { 0 } else { slot.people }
     }
 
     /// Forgets one.
@@ -272,7 +306,7 @@ impl Slots {
         for stripe in &self.stripes {
             let mut slots = stripe.lock();
             for (room, slot) in slots.iter_mut() {
-                if slot.watchers.remove(&node)
+                if slot.watchers.remove(&node).is_some()
                     && let Some(active) = &slot.room
                 {
                     followed.push((*room, active.actor.clone()));
@@ -287,7 +321,7 @@ impl Slots {
     #[must_use]
     pub fn watchers(&self, room: RoomId) -> Vec<NodeId> {
         let slots = self.stripe(room).lock();
-        slots.get(&room).map(|slot| slot.watchers.iter().copied().collect()).unwrap_or_default()
+        slots.get(&room).map(|slot| slot.watchers.keys().copied().collect()).unwrap_or_default()
     }
 
     /// Takes the relay out if nothing is queued for it; says whether it did.
@@ -299,7 +333,7 @@ impl Slots {
         if slot.relay.as_ref().is_some_and(|active| active.queued.load(Ordering::Acquire) > 0) {
             return false;
         }
-        slot.relay = None;
+        (slot.relay, slot.people) = (None, 0);
         if slot.is_empty() {
             slots.remove(&room);
         }
@@ -320,7 +354,7 @@ impl Slots {
             slot.room = None;
         }
         if was_relay {
-            slot.relay = None;
+            (slot.relay, slot.people) = (None, 0);
         }
         if slot.is_empty() {
             slots.remove(&room);

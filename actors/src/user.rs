@@ -1,29 +1,48 @@
 //! A user who is here: the devices, and the presence that others see.
 //!
-//! One actor per user with a device connected or somebody watching. It is the authority on the
-//! user's presence: a change is told to watchers at once, and further changes within
-//! [`TELL_EVERY`] are told together.
+//! One actor per user and node with a device connected or somebody watching. That of the user's *home*, the node that
+//! owns the shard of the user's id, is the authority on the user's presence ([`home`]): it knows which nodes have
+//! devices and which have watchers. Those of other nodes are its *outposts* ([`outpost`]): they report what they have
+//! and are told how the user stands. A change is told to watchers at once, and further changes within [`TELL_EVERY`]
+//! are told together.
 //!
 //! # Invariants
 //!
 //! * An actor leaves memory only when nobody needs it and nothing is queued for it: a device that is
 //!   attached at that moment is never left to an actor that has decided to end.
+//! * Reports between home and outposts are whole states, sent until they are taken, so after any loss, move or death
+//!   all nodes come to the same presence. No datagrams: a batch that is confirmed costs hardly more.
+//!
+//! # Failure
+//!
+//! An outpost that cannot reach the home shows what it was told last, or what it knows itself.
 
+mod home;
+mod outpost;
+mod share;
 mod slots;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use hubbub_protocol::{
     emoji::Emoji,
     frame::Frame,
-    ids::UserId,
+    ids::{NodeId, UserId},
     op::Intents,
     push::{Presence, Push, Status},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
+use tokio::sync::oneshot;
 
-use self::slots::Mail;
-pub use self::slots::UserSlots;
+use self::{home::Elsewhere, slots::Mail};
+pub use self::{
+    share::{Said, Share, Stand},
+    slots::UserSlots,
+};
 use crate::{
     answer::Answer,
     connection::Connection,
@@ -37,6 +56,8 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 /// The mailbox of a user.
 #[derive(Debug)]
 pub enum UserMessage {
+    /// A session is about to have a connection; `known` is told once the user's home knows that devices are here.
+    Expect { session: u64, known: oneshot::Sender<()> },
     /// A session has a connection.
     Attach { session: u64, connection: Arc<dyn Connection>, intents: Intents },
     /// It has none any more.
@@ -51,8 +72,21 @@ pub enum UserMessage {
     Push { frame: Arc<Frame>, except: Option<u64> },
     /// Tell watchers what has changed.
     Tell,
-    /// Whether the user has been away for long enough to be shown as offline.
-    AwayCheck,
+    /// Whether the user has been away for long enough to be shown as offline: from this node, or from another one
+    /// that is gone.
+    AwayCheck { from: Option<NodeId>, absence: u64 },
+    /// The home has taken long enough to say how the user stands.
+    AskedLongEnough,
+    /// The home may be another one, or have forgotten: report anew.
+    Announce,
+    /// To the home: what another node has of the user.
+    Share { node: NodeId, share: Share },
+    /// From the home: how the user stands.
+    Stand { home: NodeId, stand: Stand },
+    /// A node cannot be reached any more.
+    NodeGone { node: NodeId },
+    /// This node has been the home for long enough to know.
+    Settled,
     /// Tells how the user stands.
     Observe(RpcReplyPort<UserStatus>),
 }
@@ -91,15 +125,26 @@ pub struct UserState {
     context: Arc<Context>,
     user: UserId,
     me: ActorRef<Mail>,
+    /// Sessions that are about to have a connection.
+    expected: BTreeSet<u64>,
     devices: BTreeMap<u64, (Arc<dyn Connection>, Intents)>,
     watchers: BTreeMap<u64, Arc<dyn Connection>>,
-    status: Status,
-    text: Option<String>,
-    emoji: Option<Emoji>,
-    /// Devices are gone, but not for long enough yet.
-    away: bool,
+    /// The newest thing the user said, on any node.
+    said: Option<Said>,
+    /// The absence that has begun, as devices are gone, but not for long enough yet.
+    away: Option<u64>,
+    /// Counts the times that devices have gone, here or with their node.
+    absences: u64,
     told: Option<Presence>,
     timer: bool,
+    /// As the home: what other nodes have.
+    elsewhere: BTreeMap<NodeId, Elsewhere>,
+    /// As an outpost: how the home says that the user stands. A home that is new believes it for a while.
+    known: Option<Stand>,
+    /// As an outpost: what a home was told last.
+    reported: Option<(NodeId, Share)>,
+    /// Watchers that wait for the home.
+    asking: Vec<Answer<Presence>>,
 }
 
 impl Actor for UserActor {
@@ -116,14 +161,18 @@ impl Actor for UserActor {
             context,
             user,
             me,
+            expected: BTreeSet::new(),
             devices: BTreeMap::new(),
             watchers: BTreeMap::new(),
-            status: Status::Online,
-            text: None,
-            emoji: None,
-            away: false,
+            said: None,
+            away: None,
+            absences: 0,
             told: None,
             timer: false,
+            elsewhere: BTreeMap::new(),
+            known: None,
+            reported: None,
+            asking: Vec::new(),
         })
     }
 
@@ -134,29 +183,24 @@ impl Actor for UserActor {
         state: &mut UserState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            UserMessage::Attach { session, connection, intents } => {
-                state.devices.insert(session, (connection, intents));
-                state.away = false;
-                state.tell();
-            }
+            UserMessage::Expect { session, known } => state.expect(session, known),
+            UserMessage::Attach { session, connection, intents } => state.attach(session, connection, intents),
             UserMessage::Detach { session } => state.detach(session),
-            UserMessage::Present { status, text, emoji } => {
-                (state.status, state.text, state.emoji) = (status, text, emoji);
-                state.tell();
-            }
-            UserMessage::Watch { session, connection, answer } => {
-                state.watchers.insert(session, connection);
-                answer.give(Ok(state.presence()));
-            }
-            UserMessage::Unwatch { session } => {
-                state.watchers.remove(&session);
-            }
+            UserMessage::Present { status, text, emoji } => state.present(status, text, emoji),
+            UserMessage::Watch { session, connection, answer } => state.watch(session, connection, answer),
+            UserMessage::Unwatch { session } => state.unwatch(session),
             UserMessage::Push { frame, except } => state.push(&frame, except),
             UserMessage::Tell => {
                 state.timer = false;
                 state.tell();
             }
-            UserMessage::AwayCheck => state.away_check(),
+            UserMessage::AwayCheck { from, absence } => state.away_check(from, absence),
+            UserMessage::AskedLongEnough => state.answer_askers(),
+            UserMessage::Announce => state.announce(),
+            UserMessage::Share { node, share } => state.take_share(node, share),
+            UserMessage::Stand { home, stand } => state.take_stand(home, stand),
+            UserMessage::NodeGone { node } => state.node_gone(node),
+            UserMessage::Settled => state.tell(),
             UserMessage::Observe(reply) => drop(reply.send(state.status())),
         }
         drop(queued);
@@ -171,51 +215,125 @@ impl Actor for UserActor {
 impl UserState {
     /// Whether nobody is here or watches, so that the actor may leave memory.
     fn is_needless(&self) -> bool {
-        self.devices.is_empty() && self.watchers.is_empty() && !self.away
+        let nobody = self.devices.is_empty() && self.expected.is_empty() && self.away.is_none();
+        let unwatched = self.watchers.is_empty() && self.elsewhere.is_empty();
+        // An outpost has to take back what it reported of a session.
+        nobody && unwatched && (self.is_home() || !self.context.markers.has(self.user))
+    }
+
+    /// What this node has of the user.
+    fn share(&self) -> Share {
+        Share {
+            sessions: self.context.markers.has(self.user),
+            devices: !self.devices.is_empty() || !self.expected.is_empty(),
+            away: self.away.is_some(),
+            watches: !self.watchers.is_empty(),
+            said: self.said.clone(),
+        }
     }
 
     fn status(&self) -> UserStatus {
         UserStatus {
-            status: self.status,
+            status: self.said.as_ref().map_or(Status::Online, |said| said.status),
             devices: self.devices.len(),
             watchers: self.watchers.len(),
-            away: self.away,
+            away: self.away.is_some(),
         }
+    }
+
+    fn expect(&mut self, session: u64, known: oneshot::Sender<()>) {
+        self.expected.insert(session);
+        self.away = None;
+        self.report();
+        self.tell_when_known(known);
+        self.tell();
+    }
+
+    fn attach(&mut self, session: u64, connection: Arc<dyn Connection>, intents: Intents) {
+        self.expected.remove(&session);
+        self.devices.insert(session, (connection, intents));
+        self.away = None;
+        self.report();
+        self.tell();
     }
 
     fn detach(&mut self, session: u64) {
-        if self.devices.remove(&session).is_some() && self.devices.is_empty() {
-            self.away = true;
-            self.me.send_after(self.context.config.offline_after, || Mail::own(UserMessage::AwayCheck));
+        let was_here = self.devices.remove(&session).is_some() | self.expected.remove(&session);
+        if was_here && self.devices.is_empty() && self.expected.is_empty() {
+            self.away = Some(self.check_later(None));
+        }
+        self.report();
+    }
+
+    /// Counts an absence, and looks later whether it lasts.
+    fn check_later(&mut self, from: Option<NodeId>) -> u64 {
+        self.absences += 1;
+        let absence = self.absences;
+        let check = move || Mail::own(UserMessage::AwayCheck { from, absence });
+        self.me.send_after(self.context.config.offline_after, check);
+        absence
+    }
+
+    fn away_check(&mut self, from: Option<NodeId>, absence: u64) {
+        match from {
+            Some(node) => self.stayed_away(node, absence),
+            None if self.away == Some(absence) => self.away = None,
+            None => {}
+        }
+        self.report();
+        self.tell();
+    }
+
+    fn present(&mut self, status: Status, text: Option<String>, emoji: Option<Emoji>) {
+        let at = Said::after(self.said.as_ref(), self.context.now(), self.context.this_node());
+        self.said = Some(Said { status, text, emoji, at });
+        self.report();
+        self.tell();
+    }
+
+    fn watch(&mut self, session: u64, connection: Arc<dyn Connection>, answer: Answer<Presence>) {
+        self.watchers.insert(session, connection);
+        if self.knows() {
+            self.answer(answer);
+            self.report();
+        } else {
+            self.ask_home(answer);
         }
     }
 
-    fn away_check(&mut self) {
-        if self.devices.is_empty() {
-            self.away = false;
-            self.tell();
-        }
+    fn unwatch(&mut self, session: u64) {
+        self.watchers.remove(&session);
+        self.report();
+    }
+
+    /// Answers a watcher, who is told changes from here on.
+    fn answer(&mut self, answer: Answer<Presence>) {
+        let presence = self.presence();
+        self.told.get_or_insert_with(|| presence.clone());
+        answer.give(Ok(presence));
     }
 
     fn presence(&self) -> Presence {
-        let here = !self.devices.is_empty() || self.away;
-        if !here || self.status == Status::Invisible {
-            return Presence { user: self.user, status: Status::Offline, text: None, emoji: None };
-        }
-        Presence { user: self.user, status: self.status, text: self.text.clone(), emoji: self.emoji.clone() }
+        self.stand().shown(self.user)
     }
 
-    /// Tells watchers of a change, unless the last was told a moment ago: then soon.
+    /// Tells watchers of a change, here and on other nodes, unless the last was told a moment ago: then soon.
     fn tell(&mut self) {
-        let presence = self.presence();
-        if self.timer || self.told.as_ref() == Some(&presence) {
+        if self.timer {
             return;
         }
-        let frame = Arc::new(Frame::of(&Push::Presence { users: vec![presence.clone()] }));
-        self.watchers.values().for_each(|watcher| watcher.ephemeral(&frame));
-        self.told = Some(presence);
-        self.timer = true;
-        self.me.send_after(TELL_EVERY, || Mail::own(UserMessage::Tell));
+        let presence = self.presence();
+        let changed = self.told.as_ref() != Some(&presence);
+        if changed {
+            let frame = Arc::new(Frame::of(&Push::Presence { users: vec![presence.clone()] }));
+            self.watchers.values().for_each(|watcher| watcher.ephemeral(&frame));
+            self.told = Some(presence);
+        }
+        let heard = changed && !self.watchers.is_empty();
+        if self.tell_outposts() || heard {
+            self.timer = true;
+            self.me.send_after(TELL_EVERY, || Mail::own(UserMessage::Tell));
+        }
     }
 
     fn push(&self, frame: &Arc<Frame>, except: Option<u64>) {

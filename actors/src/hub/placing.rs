@@ -12,7 +12,7 @@ use hubbub_protocol::{
 use tokio::sync::oneshot;
 
 use super::Hub;
-use crate::{context::Context, room::RoomMessage, room::handle};
+use crate::{context::Context, peers::homes, room::RoomMessage, room::handle};
 
 /// How long rooms that are let go of may take to settle what is under way; what is left then is refused by the fence,
 /// and its authors repeat it.
@@ -71,6 +71,7 @@ impl Resident for Hub {
         if placed.values().any(Option::is_some) {
             context.directory.forget_heads();
         }
+        homes::map_changed(&context, shards);
         // They settle what is under way by themselves, or are refused by the fence.
         drop(context.end_rooms(&placed));
         let given_up = context.give_up(&placed);

@@ -14,11 +14,11 @@ use hubbub_protocol::{
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::wire::{Deliver, Delivered, Head, Typing, Unwatch, Watch, Watching};
+use super::wire::{Deliver, Delivered, Elsewhere, Head, People, Typing, Unwatch, Watch, Watching};
 use crate::{
     context::Context,
     relay::{Delivery, RelayMessage},
-    room::handle,
+    room::{RoomMessage, handle},
 };
 
 /// How long an owner may take to say that it sends: a room is loaded meanwhile.
@@ -85,12 +85,18 @@ async fn ask_once(context: &Arc<Context>, room: RoomId) -> bool {
         }
         return false;
     }
-    let Some(envelope) = context.peers.pack(&Watch { room }) else { return false };
+    let watch = Watch { room, people: context.slots.people_here(room) };
+    let Some(envelope) = context.peers.pack(&watch) else { return false };
     let lane = Class::Deliver.lane(room.raw());
     let answer = context.peers.bus().ask(owner, lane, envelope, WATCHED_WITHIN).await;
-    let head = answer.ok().and_then(|answer| answer.open::<Watching>().ok()).and_then(|watching| watching.head);
-    let Some(head) = head else { return false };
-    context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Watched { head }).is_ok());
+    let Some(Watching { head: Some(head), elsewhere }) = answer.ok().and_then(|answer| answer.open().ok()) else {
+        return false;
+    };
+    context.slots.with_relay(room, |relay| {
+        // Ahead of what answers those who wait.
+        relay.cast(RelayMessage::Elsewhere { people: elsewhere, reported: Some(watch.people) }).is_ok()
+            && relay.cast(RelayMessage::Watched { head }).is_ok()
+    });
     true
 }
 
@@ -133,6 +139,25 @@ pub(crate) fn send(context: &Context, room: RoomId, to: NodeId, envelope: Envelo
 /// Tells a node the newest seq on disk.
 pub(crate) fn send_head(context: &Context, room: RoomId, to: NodeId, head: Seq) -> Reached {
     context.peers.pack(&Head { room, head }).map_or(Reached::Behind, |envelope| send(context, room, to, envelope))
+}
+
+/// Tells the room's owner on another node how many people follow it here; says whether that is on its way.
+pub(crate) fn people(context: &Context, room: RoomId, people: u64) -> bool {
+    let envelope = context.peers.pack(&People { room, people });
+    envelope.is_some_and(|envelope| send(context, room, context.place_of(room).owner, envelope) == Reached::Yes)
+}
+
+/// Tells a node how many people follow a room on others.
+pub(crate) fn send_elsewhere(context: &Context, room: RoomId, to: NodeId, people: u64) -> Reached {
+    let envelope = context.peers.pack(&Elsewhere { room, people });
+    envelope.map_or(Reached::Behind, |envelope| send(context, room, to, envelope))
+}
+
+/// Takes note of how many people follow a room on `from`.
+pub(crate) fn counted(context: &Context, from: NodeId, People { room, people }: &People) {
+    if context.slots.count_people(*room, from, *people) {
+        context.slots.with_room(*room, |actor| actor.cast(RoomMessage::PeopleChanged).is_ok());
+    }
 }
 
 /// Tells those who follow a room on other nodes that somebody types. `from` has told its own already.

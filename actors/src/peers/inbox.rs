@@ -11,10 +11,10 @@ use hubbub_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
-    following,
+    following, homes, reports,
     wire::{
-        Changed, Deliver, Done, Head, Held, Here, LetGo, Mentioned, RoomAnswers, RoomAsks, SignOut, TakeUp,
-        ToUsers, Typing, Unwatch, Watch, Watching, WhoIsHere,
+        Changed, Deliver, Done, Elsewhere, Head, Held, Here, LetGo, Mentioned, People, RoomAnswers, RoomAsks,
+        SignOut, TakeUp, ToHome, ToUsers, Typing, Unwatch, UserReports, Watch, Watching, WhoIsHere,
     },
 };
 use crate::{context::Context, relay::RelayMessage, room::handle, session::SessionMessage};
@@ -52,22 +52,26 @@ impl HubInbox {
         })
     }
 
-    fn watch(&self, from: NodeId, Watch { room }: &Watch) -> Eventually<Answer> {
-        if !self.context.is_here(*room) {
-            return now(self.packed(&Watching { head: None }));
+    fn watch(&self, from: NodeId, Watch { room, people }: Watch) -> Eventually<Answer> {
+        if !self.context.is_here(room) {
+            return now(self.packed(&Watching { head: None, elsewhere: 0 }));
         }
         let (reply, told) = oneshot::channel();
         // Done at once, so that whoever stops watching next is heard after this.
-        handle::watch_from(&self.context, *room, from, reply);
+        handle::watch_from(&self.context, room, from, people, reply);
         let inbox = self.clone();
-        Box::pin(async move { inbox.packed(&Watching { head: told.await.ok() }) })
+        Box::pin(async move {
+            let head = told.await.ok();
+            let elsewhere = inbox.context.slots.people_elsewhere(room, inbox.context.this_node(), from);
+            inbox.packed(&Watching { head, elsewhere })
+        })
     }
 
     fn try_ask(&self, from: NodeId, envelope: &Envelope) -> Result<Eventually<Answer>, Rejection> {
         let inbox = self.clone();
         Ok(match envelope.kind {
             RoomAsks::KIND => self.room_asks(envelope.open()?),
-            Watch::KIND => self.watch(from, &envelope.open()?),
+            Watch::KIND => self.watch(from, envelope.open()?),
             Changed::KIND => {
                 self.context.forget(&envelope.open::<Changed>()?.facts);
                 now(self.packed(&Done {}))
@@ -93,6 +97,7 @@ impl HubInbox {
                     inbox.packed(&Held { saved: saved.map(|saved| Bytes::from(saved.encode())) })
                 })
             }
+            UserReports::KIND => now(self.packed(&reports::take(&self.context, from, envelope.open()?))),
             _ => return Err(Rejection::UnknownKind),
         })
     }
@@ -105,6 +110,12 @@ impl HubInbox {
                 let Head { room, head } = envelope.open()?;
                 context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Watched { head }).is_ok());
             }
+            People::KIND => following::counted(context, from, &envelope.open()?),
+            Elsewhere::KIND => {
+                let Elsewhere { room, people } = envelope.open()?;
+                let told = RelayMessage::Elsewhere { people, reported: None };
+                context.slots.with_relay(room, |relay| relay.cast(told).is_ok());
+            }
             Unwatch::KIND => handle::unwatch_from(context, envelope.open::<Unwatch>()?.room, from),
             ToUsers::KIND => {
                 let ToUsers { users, push, except } = envelope.open()?;
@@ -112,8 +123,9 @@ impl HubInbox {
             }
             Mentioned::KIND => {
                 let Mentioned { users, room, seq } = envelope.open()?;
-                users.into_iter().for_each(|user| context.markers.mentioned(user, room, seq));
+                context.mentioned_here(&users, room, seq);
             }
+            ToHome::KIND => context.told_as_home(from, &envelope.open()?),
             SignOut::KIND => {
                 let SignOut { sid } = envelope.open()?;
                 if let Some(hear) = context.signed_out.get() {
@@ -166,6 +178,7 @@ impl PeerInbox for HubInbox {
                     let _ = actor.cast(crate::room::RoomMessage::UnwatchFrom { node });
                 }
                 context.cut_off.lock().insert(node);
+                homes::link_is_down(context, node);
             }
             PeerChange::Up => {
                 if context.cut_off.lock().remove(&node) {
@@ -176,6 +189,7 @@ impl PeerInbox for HubInbox {
                 for room in theirs.into_iter().filter(|room| context.place_of(*room).owner == node) {
                     following::begin(context, room);
                 }
+                homes::link_is_up(context, node);
             }
         }
         // A member that is down, or none any more, cuts nobody off.

@@ -9,7 +9,7 @@ use hubbub_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::facts::Fact;
+use super::{facts::Fact, homes::Told, reports::Report};
 use crate::room::asked::{Asked, Given};
 
 macro_rules! messages {
@@ -47,11 +47,15 @@ messages! {
     102 Watch {
         /// The room.
         room: RoomId,
+        /// How many people follow it there.
+        people: u64,
     }
     /// The newest seq on disk; what comes after is sent. `None` when the receiver does not order the room (now).
     103 Watching {
         /// The seq.
         head: Option<Seq>,
+        /// How many people follow the room on other nodes than the asker's.
+        elsewhere: u64,
     }
     /// To a room's owner: the sender's relay has ended.
     104 Unwatch {
@@ -99,7 +103,7 @@ messages! {
         /// By number.
         users: Vec<u64>,
     }
-    /// To every node: a push for the devices of these users.
+    /// To a node that has devices of these users: a push for them. Usually from the users' home.
     112 ToUsers {
         /// The users.
         users: Vec<UserId>,
@@ -132,7 +136,7 @@ messages! {
         /// The device.
         sid: SessionId,
     }
-    /// To every node: this message mentions a user.
+    /// To a node that has sessions of these users: this message mentions them. Usually from the users' home.
     117 Mentioned {
         /// Who is mentioned.
         users: Vec<UserId>,
@@ -140,6 +144,37 @@ messages! {
         room: RoomId,
         /// The message.
         seq: Seq,
+    }
+    /// To the home of users, what the sender has of them; from the home, how they stand. Answered by [`Reported`].
+    118 UserReports {
+        /// Whole states; the newest one alone counts.
+        reports: Vec<(UserId, Report)>,
+    }
+    /// The reports are taken.
+    119 Reported {
+        /// Users whose home the answering node is not: what was reported to it of them is not taken.
+        strangers: Vec<UserId>,
+    }
+    /// To the home of users: send this on to the nodes that have them, except the sender.
+    120 ToHome {
+        /// The users.
+        users: Vec<UserId>,
+        /// What is for them.
+        told: Told,
+    }
+    /// To a room's owner: so many people follow it on the sender now.
+    121 People {
+        /// The room.
+        room: RoomId,
+        /// How many.
+        people: u64,
+    }
+    /// From a room's owner: so many people follow it on other nodes than the receiver.
+    122 Elsewhere {
+        /// The room.
+        room: RoomId,
+        /// How many.
+        people: u64,
     }
 }
 
@@ -166,6 +201,6 @@ mod tests {
     #[test]
     fn numbers_are_given_once() {
         let numbers: Vec<u16> = KINDS.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, (100..118).collect::<Vec<_>>(), "{KINDS:?}");
+        assert_eq!(numbers, (100..123).collect::<Vec<_>>(), "{KINDS:?}");
     }
 }

@@ -74,7 +74,7 @@ impl RelayState {
             (Some(after), _) if follower.mode == Mode::Live && after != head => None,
             _ => Some(Vec::new()),
         };
-        let online = self.people.len() as u64 + u64::from(!self.people.contains_key(&follower.user));
+        let online = self.online() + u64::from(!self.people.contains_key(&follower.user));
         let events = replay.as_ref().map_or(0, |events| events.len() as u64);
         reply(Subscription { head, online, replay: events, gap: replay.is_none() });
         for delivery in replay.into_iter().flatten() {

@@ -9,7 +9,7 @@
 //! * A session has at most one connection; the one before is closed with 4011 first.
 //! * A session that is over serves nobody: who reaches it late is closed and comes back to a successor.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hubbub_protocol::{
     error::CloseCode,
@@ -23,6 +23,9 @@ use tokio::sync::oneshot;
 
 use super::{Away, Begin, Shared, pages::Pages, saved::Saved};
 use crate::{caller::Caller, connection::Connection, room::Rooms, user::UserMessage};
+
+/// How long the user's home may take to hear of a device: it takes one round trip, as a rule.
+const KNOWN_WITHIN: Duration = Duration::from_millis(250);
 
 /// The mailbox of a session.
 #[derive(Debug)]
@@ -185,6 +188,7 @@ impl SessionState {
         self.saved.sid = caller.sid;
         self.connection = Some(connection.clone());
         self.away.no_more();
+        self.expect_at_home().await;
         let resume = match begin {
             Begin::Identified(answer) => {
                 connection.reply(*answer);
@@ -202,6 +206,19 @@ impl SessionState {
             self.resume(connection, resume).await;
         }
         self.save();
+    }
+
+    /// Lets the user's home on another node know that a device is here, so that whoever has an answer from here on is
+    /// sent what is pushed.
+    async fn expect_at_home(&self) {
+        if self.context.home_of(self.caller.user) == self.context.this_node() {
+            return;
+        }
+        let (known, wait) = oneshot::channel();
+        let expect = UserMessage::Expect { session: self.session, known };
+        self.context.users.send(&self.context, self.caller.user, expect);
+        // A home that cannot be reached, or takes its time, is told later.
+        let _ = tokio::time::timeout(KNOWN_WITHIN, wait).await;
     }
 
     fn detach(&mut self, connection: &Arc<dyn Connection>) {
@@ -279,7 +296,7 @@ impl SessionState {
 
     fn leave(&mut self) {
         self.let_go();
-        self.context.users.send_if_here(self.caller.user, UserMessage::Detach { session: self.session });
         self.context.markers.leave(self.caller.user);
+        self.context.users.send_if_here(self.caller.user, UserMessage::Detach { session: self.session });
     }
 }

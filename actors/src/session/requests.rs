@@ -172,24 +172,30 @@ impl SessionState {
             Watched::Users(users) => users,
             Watched::Members { room, from, to } => self.rooms_of.member_window(self.caller, room, from, to).await?,
         };
-        for user in std::mem::take(&mut self.watched) {
-            self.context.users.send_if_here(user, UserMessage::Unwatch { session: self.session });
-        }
-        let mut presences = Vec::with_capacity(users.len());
+        let mut watched = Vec::with_capacity(users.len());
         for user in users {
             let me = self.caller.user;
             let known = user == me || self.context.directory.read(self.context.store.acquainted(me, user).await)?;
-            if !known || self.watched.contains(&user) {
-                continue;
-            }
-            let (answer, wait) = Answer::awaited();
-            let watch = UserMessage::Watch { session: self.session, connection: connection.clone(), answer };
-            self.context.users.send(&self.context, user, watch);
-            self.watched.push(user);
-            if let Ok(Ok(presence)) = wait.await {
-                presences.push(presence);
+            if known && !watched.contains(&user) {
+                watched.push(user);
             }
         }
+        let mut waits = Vec::with_capacity(watched.len());
+        for user in &watched {
+            let (answer, wait) = Answer::awaited();
+            let watch = UserMessage::Watch { session: self.session, connection: connection.clone(), answer };
+            self.context.users.send(&self.context, *user, watch);
+            waits.push(wait);
+        }
+        // Those who are watched still never stop being watched: what is known of them would be forgotten.
+        for user in std::mem::replace(&mut self.watched, watched) {
+            if !self.watched.contains(&user) {
+                self.context.users.send_if_here(user, UserMessage::Unwatch { session: self.session });
+            }
+        }
+        // All at once: each may have to ask on another node.
+        let presences = futures_util::future::join_all(waits).await;
+        let presences = presences.into_iter().filter_map(|answered| answered.ok()?.ok()).collect();
         Ok(presences)
     }
 }

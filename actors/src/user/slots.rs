@@ -99,6 +99,11 @@ impl UserSlots {
         true
     }
 
+    /// The users who are active.
+    pub(crate) fn all(&self) -> Vec<UserId> {
+        self.0.lock().keys().copied().collect()
+    }
+
     /// How many users are active.
     #[must_use]
     pub fn count(&self) -> usize {

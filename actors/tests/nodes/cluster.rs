@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hubbub_actors::peers::HubInbox;
+use hubbub_actors::{HubConfig, peers::HubInbox};
 use hubbub_protocol::{
     ids::{Epoch, NodeId, RoomId},
     peer::{AskError, Envelope, Eventually, Lane, PeerBus, PeerChange, PeerInbox, SendError},
@@ -32,6 +32,8 @@ struct Shared {
     down: RwLock<HashSet<NodeId>>,
     cut: RwLock<HashSet<(NodeId, NodeId)>>,
     full: RwLock<HashSet<NodeId>>,
+    /// What was put on a lane: sender, receiver, kind.
+    sent: Mutex<Vec<(NodeId, NodeId, u16)>>,
 }
 
 impl Shared {
@@ -122,12 +124,17 @@ impl PeerBus for Bus {
         self.me
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests send few messages, and say themselves when a lane is full"
+    )]
     fn cast(&self, to: NodeId, lane: Lane, envelope: Envelope) -> Result<(), SendError> {
         let inbox = self.inbox(to)?;
         if self.shared.full.read().contains(&to) {
             return Err(SendError::Busy { node: to, retry_after: Duration::from_millis(1) });
         }
         let from = self.me;
+        self.shared.sent.lock().push((from, to, envelope.kind));
         let mut queues = self.queues.lock();
         let queue = queues.entry((to, lane)).or_insert_with(|| {
             let (queue, mut waiting) = tokio::sync::mpsc::unbounded_channel();
@@ -154,6 +161,7 @@ impl PeerBus for Bus {
             Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
         };
         let (shared, me) = (self.shared.clone(), self.me);
+        shared.sent.lock().push((me, to, envelope.kind));
         let answer = inbox.ask(me, lane, envelope);
         Box::pin(async move {
             let answer = tokio::spawn(tokio::time::timeout(timeout, answer)).await;
@@ -184,26 +192,38 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// `count` nodes; every shard is the first one's.
     pub(crate) async fn new(count: u16) -> Self {
+        Self::with(count, HubConfig::default()).await
+    }
+
+    pub(crate) async fn with(count: u16, config: HubConfig) -> Self {
         let (shared, store) = (Arc::new(Shared::default()), Arc::new(MemStore::new()));
         let place = Placed { owner: NodeId(1), epoch: Epoch(1), moving: false };
         *shared.map.write() = (0..BITS.count()).map(|shard| (ShardId(shard), place)).collect();
-        let _ = shared.nodes.set((1..=u64::from(count)).map(NodeId).collect());
         let mut worlds = Vec::new();
         for number in 1..=count {
             let me = NodeId(number.into());
             let bus = Bus { me, shared: shared.clone(), queues: Mutex::default() };
             let seen = Arc::new(Seen { me, shared: shared.clone() });
-            let world = World::beside(store.clone(), number, seen, Arc::new(bus)).await;
+            let world = World::beside(store.clone(), number, seen, Arc::new(bus), config.clone()).await;
             shared.inboxes.write().insert(me, world.hub.inbox());
             shared.residents.write().insert(me, world.hub.clone());
             worlds.push(world);
         }
+        // A node begins before it has heard of the others.
+        let _ = shared.nodes.set((1..=u64::from(count)).map(NodeId).collect());
         Self { shared, worlds, store }
     }
 
     /// The node of this number.
     pub(crate) fn node(&self, number: usize) -> &World {
         &self.worlds[number - 1]
+    }
+
+    /// Senders and receivers of what was put on a lane since the last call, of these kinds.
+    pub(crate) fn sent(&self, kinds: &[u16]) -> Vec<(u64, u64)> {
+        let sent = std::mem::take(&mut *self.shared.sent.lock());
+        let sent = sent.into_iter().filter(|(_, _, kind)| kinds.contains(kind));
+        sent.map(|(from, to, _)| (from.0, to.0)).collect()
     }
 
     /// Who orders the room.

@@ -4,6 +4,7 @@
 mod support;
 
 mod cluster;
+mod people;
 
 use std::{sync::Arc, time::Duration};
 

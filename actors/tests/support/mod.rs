@@ -108,11 +108,12 @@ impl World {
         number: u16,
         placement: Arc<dyn Placement>,
         bus: Arc<dyn PeerBus>,
+        config: HubConfig,
     ) -> Self {
         let clock = Arc::new(TickingClock(AtomicI64::new(1_800_000_000_000)));
         let ids = Arc::new(TsidGenerator::new(number));
         let ports = Ports { clock: clock.clone(), placement, bus, tokens: Arc::new(PlainTokens), ids };
-        let hub = Hub::start(store.clone(), ports, HubConfig::default()).await.expect("a store in memory works");
+        let hub = Hub::start(store.clone(), ports, config).await.expect("a store in memory works");
         Self { hub, store, clock }
     }
 

@@ -10,6 +10,8 @@ use crate::{
     relay::Delivery,
 };
 
+/// Shortest time between two counts of people for one node.
+const PEOPLE_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Pause before a node that is behind is told the head again.
 const BEHIND_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -18,6 +20,9 @@ impl RoomState {
     pub(super) fn watch_from(&mut self, node: NodeId, reply: oneshot::Sender<Seq>) {
         self.watchers.insert(node);
         self.behind.remove(&node);
+        // What it is answered is the newest; the others hear of its people.
+        self.people_told.remove(&node);
+        self.people_changed();
         if self.core.is_some() {
             // Whoever stopped waiting asks again.
             let _ = reply.send(self.committed);
@@ -29,6 +34,39 @@ impl RoomState {
     pub(super) fn unwatch_from(&mut self, node: NodeId) {
         self.watchers.remove(&node);
         self.behind.remove(&node);
+        self.people_told.remove(&node);
+        self.people_changed();
+    }
+
+    /// More people follow, or fewer, somewhere: all nodes hear of it, at once or [`PEOPLE_EVERY`] after the last time.
+    pub(super) fn people_changed(&mut self) {
+        if !self.people_timer {
+            self.tell_people();
+        }
+    }
+
+    pub(super) fn tell_people(&mut self) {
+        let here = self.context.this_node();
+        let (mut told, mut behind) = (false, false);
+        for node in &self.watchers {
+            let people = self.context.slots.people_elsewhere(self.room, here, *node);
+            if self.people_told.get(node) == Some(&people) {
+                continue;
+            }
+            match following::send_elsewhere(&self.context, self.room, *node, people) {
+                Reached::Yes => {
+                    told = true;
+                    self.people_told.insert(*node, people);
+                }
+                Reached::Behind => behind = true,
+                // It asks anew once it has a link.
+                Reached::Gone => {}
+            }
+        }
+        self.people_timer = told || behind;
+        if self.people_timer {
+            self.me.send_after(PEOPLE_EVERY, || RoomMessage::TellPeople);
+        }
     }
 
     /// Tells everyone who follows where this activation begins: what the one before stored may not have reached them.

@@ -50,10 +50,16 @@ pub(crate) fn wake(context: &Arc<Context>, room: RoomId) {
     }
 }
 
-/// Takes note that a relay of `node` follows the room, which this node orders; `reply` is told where its stretch
-/// begins.
-pub(crate) fn watch_from(context: &Arc<Context>, room: RoomId, node: NodeId, reply: oneshot::Sender<Seq>) {
-    context.slots.add_watcher(room, node);
+/// Takes note that a relay of `node` follows the room, which this node orders, for so many people; `reply` is told
+/// where its stretch begins.
+pub(crate) fn watch_from(
+    context: &Arc<Context>,
+    room: RoomId,
+    node: NodeId,
+    people: u64,
+    reply: oneshot::Sender<Seq>,
+) {
+    context.slots.add_watcher(room, node, people);
     let mut reply = Some(reply);
     let sent = context.slots.to_room(
         room,
