@@ -236,6 +236,13 @@ impl Context {
         self.ports.placement.place(shard).owner == self.this_node() && !self.letting_go.has(shard)
     }
 
+    /// How many shards this node orders.
+    pub(crate) fn shards_ordered_here(&self) -> u32 {
+        let (placement, me) = (&self.ports.placement, self.this_node());
+        let here = |shard: &u32| placement.place(ShardId(*shard)).owner == me;
+        u32::try_from((0..placement.shard_bits().count()).filter(here).count()).unwrap_or(u32::MAX)
+    }
+
     /// The lane of a shard.
     pub fn lane(&self, shard: ShardId) -> &Lane {
         &self.lanes[usize::try_from(shard.0).unwrap_or(0) % self.lanes.len()]

@@ -221,7 +221,7 @@ impl Hub {
             users: context.users.count(),
             rooms_active,
             relays,
-            shards: context.ports.placement.shard_bits().count(),
+            shards: context.shards_ordered_here(),
             appended,
             batches,
             delivered: count(&context.counters.delivered),

@@ -219,7 +219,7 @@ keys! {
     /// What the node says of itself, on standard error.
     log: LogConfig {
         /// Levels by module: `error`, `warn`, `info`, `debug` or `trace`. The first is for all others.
-        filter: String = "info".to_owned(),
+        filter: String = "info,openraft=warn,openraft::core::raft_core=off".to_owned(),
             Rule::Where("levels by module, such as \"info,hubbub_actors=debug\"", |text| EnvFilter::try_new(text).is_ok());
         /// Whether to write one JSON object a line.
         json: bool = false, Rule::Any(SWITCH);
