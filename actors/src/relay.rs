@@ -8,6 +8,8 @@
 //!
 //! * A subscriber is handed strictly increasing seqs without a hole; a hole in what the owner sent is
 //!   healed from the log before anything later is handed on.
+//! * A client is told that the log goes back only if the store says so: a relay that has not heard all yet catches up
+//!   first.
 //! * The answer to `subscribe` goes ahead of the first event, and events from the log ahead of live
 //!   ones.
 //! * After [`RelayMessage::Revoke`] is answered, nothing more reaches that user from here: a follower
@@ -117,6 +119,8 @@ pub enum RelayMessage {
     Healed(Result<Vec<StoredEvent>, StoreError>),
     /// Events read from the log for one who subscribes.
     Replayed { session: u64, read: Result<Vec<StoredEvent>, StoreError> },
+    /// The newest seq on disk was read for one who knows more than the relay has heard of.
+    HeadRead { session: u64, read: Result<Seq, StoreError> },
     /// Hand nothing more to this user; answered when that is so.
     Revoke { user: UserId, done: oneshot::Sender<()> },
     /// So many people follow on other nodes; with what the room's owner knows of this one, if that was told.
@@ -201,6 +205,8 @@ pub struct RelayState {
     unread_sent_at: Timestamp,
     /// Followers before the owner has answered.
     waiting: Vec<Joining>,
+    /// Followers who know of more than the relay has handed on.
+    early: HashMap<u64, Joining>,
     /// Followers whose past is being read.
     replaying: HashMap<u64, Joining>,
     typing: HashMap<UserId, Timestamp>,
@@ -237,6 +243,7 @@ impl Actor for RelayActor {
             unread_timer: false,
             unread_sent_at: Timestamp(0),
             waiting: Vec::new(),
+            early: HashMap::new(),
             replaying: HashMap::new(),
             typing: HashMap::new(),
             typing_timer: false,
@@ -259,6 +266,7 @@ impl Actor for RelayActor {
             RelayMessage::Deliver(deliveries) => state.deliver(deliveries).await,
             RelayMessage::Healed(read) => state.healed(read).await,
             RelayMessage::Replayed { session, read } => state.replayed(session, read),
+            RelayMessage::HeadRead { session, read } => state.head_read(session, read).await,
             RelayMessage::Revoke { user, done } => state.revoke(user, done),
             RelayMessage::Elsewhere { people, reported } => state.elsewhere(people, reported),
             RelayMessage::ReportPeople => state.report_people(),

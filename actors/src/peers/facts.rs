@@ -14,7 +14,10 @@ use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::wire::{Changed, Done, Here, LetGo, WhoIsHere};
+use super::{
+    following,
+    wire::{Changed, Done, Here, LetGo, WhoIsHere},
+};
 use crate::{
     context::Context,
     relay::RelayMessage,
@@ -156,9 +159,11 @@ pub(crate) async fn distrust(context: Arc<Context>) {
             continue;
         }
         context.directory.forget_everything();
-        for (_, relay) in context.slots.relays() {
+        let relays = context.slots.relays();
+        for (_, relay) in &relays {
             let _ = relay.cast(RelayMessage::Judge);
         }
+        following::catch_up(&context, relays).await;
     }
 }
 

@@ -12,6 +12,7 @@ use hubbub_protocol::{
     peer::{Class, Envelope, SendError},
 };
 use parking_lot::Mutex;
+use ractor::ActorRef;
 use tokio::time::timeout;
 
 use super::wire::{Deliver, Delivered, Elsewhere, Head, People, Typing, Unwatch, Watch, Watching};
@@ -23,6 +24,8 @@ use crate::{
 
 /// How long an owner may take to say that it sends: a room is loaded meanwhile.
 const WATCHED_WITHIN: Duration = Duration::from_secs(3);
+/// Rooms whose heads are read in one query.
+const HEADS_AT_ONCE: usize = 1_000;
 /// First pause before asking again, doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 /// Longest pause.
@@ -108,6 +111,22 @@ pub(crate) fn end(context: &Context, room: RoomId) {
     {
         // A link that is broken has taken us out already.
         let _ = context.peers.bus().cast(owner, Class::Deliver.lane(room.raw()), envelope);
+    }
+}
+
+/// While owners cannot be reached: reads how far their rooms have got, so that those who follow here are told of what
+/// others store, if later.
+pub(crate) async fn catch_up(context: &Context, relays: Vec<(RoomId, ActorRef<RelayMessage>)>) {
+    let cut_off = context.cut_off.lock().clone();
+    let behind: Vec<_> =
+        relays.into_iter().filter(|(room, _)| cut_off.contains(&context.place_of(*room).owner)).collect();
+    for some in behind.chunks(HEADS_AT_ONCE) {
+        let rooms: Vec<RoomId> = some.iter().map(|(room, _)| *room).collect();
+        // What cannot be read now is read the next time.
+        let Ok(heads) = context.store.heads(&rooms).await else { return };
+        for ((_, relay), head) in some.iter().zip(heads) {
+            let _ = relay.cast(RelayMessage::Watched { head });
+        }
     }
 }
 

@@ -66,6 +66,9 @@ impl RelayState {
         if !self.unread.is_empty() {
             self.unread_soon();
         }
+        if !self.early.is_empty() {
+            self.admit_early();
+        }
     }
 
     /// What follows from a delivery once everyone has it.

@@ -27,12 +27,60 @@ impl RelayState {
             self.admit(joining, head, None);
             return;
         };
-        if after > head || head.0 - after.0 > REPLAY_EVENTS_MAX {
+        if after > head {
+            self.read_head(joining);
+        } else if head.0 - after.0 > REPLAY_EVENTS_MAX {
             self.admit(joining, head, None);
         } else if after == head || self.ring.front().is_some_and(|oldest| oldest.seq <= after.next()) {
             self.admit(joining, head, Some(Vec::new()));
         } else {
             self.read_past(joining, after);
+        }
+    }
+
+    /// Asks the store for the newest seq, for a follower who knows of more than has been heard here: another node may
+    /// have told it, or the log went back with its database.
+    fn read_head(&mut self, joining: Joining) {
+        let (context, room, me) = (self.context.clone(), self.room, self.me.clone());
+        let session = joining.follower.session;
+        self.early.insert(session, joining);
+        tokio::spawn(async move {
+            let read = context.store.heads(&[room]).await.map(|heads| heads.first().copied().unwrap_or_default());
+            let _ = me.cast(RelayMessage::HeadRead { session, read });
+        });
+    }
+
+    pub(super) async fn head_read(&mut self, session: u64, read: Result<Seq, StoreError>) {
+        let after = self.early.get(&session).and_then(|joining| joining.after);
+        let (Some(after), Some(head)) = (after, self.head) else { return };
+        match read {
+            // It is let in once the relay has got so far.
+            Ok(stored) if stored >= after => self.watched(stored).await,
+            Ok(_) => {
+                if let Some(joining) = self.early.remove(&session) {
+                    self.admit(joining, head, None);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(room.id = %self.room, error = %ErrorChain(&error), "could not read how far a room has got");
+                // Unanswered, its client asks again.
+                self.early.remove(&session);
+                self.rest();
+            }
+        }
+        self.admit_early();
+    }
+
+    /// Lets those in who waited for the relay to get as far as they know of.
+    pub(super) fn admit_early(&mut self) {
+        let Some(head) = self.head else { return };
+        let reached = |joining: &Joining| joining.after.is_none_or(|after| after <= head);
+        let sessions: Vec<u64> =
+            self.early.iter().filter(|(_, joining)| reached(joining)).map(|(session, _)| *session).collect();
+        for session in sessions {
+            if let Some(joining) = self.early.remove(&session) {
+                self.follow(joining);
+            }
         }
     }
 
@@ -122,6 +170,7 @@ impl RelayState {
         self.unread.remove(&session);
         self.waiting.retain(|joining| joining.follower.session != session);
         self.replaying.remove(&session);
+        self.early.remove(&session);
     }
 
     pub(super) fn rest(&mut self) {
@@ -132,7 +181,11 @@ impl RelayState {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.live.is_empty() && self.unread.is_empty() && self.waiting.is_empty() && self.replaying.is_empty()
+        self.live.is_empty()
+            && self.unread.is_empty()
+            && self.waiting.is_empty()
+            && self.replaying.is_empty()
+            && self.early.is_empty()
     }
 
     pub(super) fn empty_check(&mut self, me: &ActorRef<RelayMessage>) {
@@ -182,6 +235,7 @@ impl RelayState {
         self.unread.retain(|_, unread| !gone(&unread.follower));
         self.waiting.retain(|joining| !gone(&joining.follower));
         self.replaying.retain(|_, joining| !gone(&joining.follower));
+        self.early.retain(|_, joining| !gone(&joining.follower));
         self.typing.remove(&user);
         self.rest();
     }

@@ -302,3 +302,28 @@ async fn an_append_that_was_not_stored_is_sent_once_more() {
     let events = world.store.events(general, Seq(0), 100).await.expect("a read");
     assert_eq!((head, events.len()), (Seq(3), 3));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_resumes_on_a_node_that_is_behind_is_not_sent_back() {
+    let nodes = Nodes::new(2).await;
+    let (one, two) = (nodes.node(1), nodes.node(2));
+    let (ada, bob) = (one.user("ada").await, one.user("bob").await);
+    let (_, general) = one.community(ada, &[bob]).await;
+    let (phone, other) = (one.connect(bob).await, two.connect(ada).await);
+    assert!(phone.follow(2, general).await["ok"].is_object());
+    assert!(other.follow(2, general).await["ok"].is_object());
+    nodes.cut(1, 2, true);
+    let sent = talk(one, ada, general, 20, Duration::ZERO).await;
+    let seen = sent[19].seq;
+    let (token, _) = phone.session();
+    let again = two.recorder();
+    let connection: Arc<dyn hubbub_actors::Connection> = again.clone();
+    let resumed = two.hub.sessions().resume(connection, 9, bob, &token, vec![(general, seen)]).await;
+    let _handle = resumed.expect("the session is known");
+    let answer = again.until("answered", |frame| frame["re"] == 9).await;
+    let room = &answer["ok"]["rooms"][general.to_string()];
+    assert_eq!((room["head"].as_u64(), room["replay"].as_u64()), (Some(seen.0), Some(0)), "no gap in {answer}");
+    // Those who were there before are told too, though the owner cannot be reached.
+    other.until("told of the last", |frame| frame["data"]["text"] == "#19").await;
+    assert_eq!(texts(&other, general), numbered(20));
+}
