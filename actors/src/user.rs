@@ -31,7 +31,7 @@ use std::{
 use hubbub_protocol::{
     emoji::Emoji,
     frame::Frame,
-    ids::{NodeId, UserId},
+    ids::{Epoch, NodeId, UserId},
     op::Intents,
     push::{Presence, Push, Status},
 };
@@ -79,8 +79,8 @@ pub enum UserMessage {
     AskedLongEnough,
     /// The home may be another one, or have forgotten: report anew.
     Announce,
-    /// To the home: what another node has of the user.
-    Share { node: NodeId, share: Share },
+    /// To the home: what another node has of the user, under the epoch of the home's shard that the node knows.
+    Share { node: NodeId, share: Share, epoch: Epoch },
     /// From the home: how the user stands.
     Stand { home: NodeId, stand: Stand },
     /// A node cannot be reached any more.
@@ -197,10 +197,10 @@ impl Actor for UserActor {
             UserMessage::AwayCheck { from, absence } => state.away_check(from, absence),
             UserMessage::AskedLongEnough => state.answer_askers(),
             UserMessage::Announce => state.announce(),
-            UserMessage::Share { node, share } => state.take_share(node, share),
+            UserMessage::Share { node, share, epoch } => state.take_share(node, share, epoch),
             UserMessage::Stand { home, stand } => state.take_stand(home, stand),
             UserMessage::NodeGone { node } => state.node_gone(node),
-            UserMessage::Settled => state.tell(),
+            UserMessage::Settled => state.settled(),
             UserMessage::Observe(reply) => drop(reply.send(state.status())),
         }
         drop(queued);

@@ -8,6 +8,8 @@
 //!
 //! * While links and map stand still, nothing that is sent to a user is lost on the way to a device that the home has
 //!   heard of ([`super::reports`]), and it comes once.
+//! * What was reported under an older epoch of the shard may be outdated: in between another node may have been the
+//!   home, and was told of the end. It counts until every node has had the time to report anew, and no longer.
 //! * Whoever knows less sends to more: a home that is new, or has a new link, sends to every node for a while; whoever
 //!   cannot reach a home, or is taken for one by mistake, tells all nodes.
 //!
@@ -26,8 +28,8 @@ use std::{
 
 use bytes::Bytes;
 use hubbub_protocol::{
-    ids::{NodeId, RoomId, UserId},
-    ports::Placement,
+    ids::{Epoch, NodeId, RoomId, UserId},
+    ports::{Placed, Placement},
     shard::ShardId,
 };
 use parking_lot::Mutex;
@@ -59,6 +61,8 @@ pub enum Told {
 struct Reach {
     devices: bool,
     sessions: bool,
+    /// Of the shard, as the node knew it.
+    epoch: Epoch,
 }
 
 /// Things that are new for a while; the number tells a thing from itself, when it becomes new once more.
@@ -69,8 +73,8 @@ type Fresh<T> = Mutex<HashMap<T, u64>>;
 pub(crate) struct Homes {
     /// Nodes with a session, of the users who live here.
     reached: Mutex<HashMap<UserId, BTreeMap<NodeId, Reach>>>,
-    /// Shards that this node has.
-    shards: Mutex<HashSet<ShardId>>,
+    /// Shards that this node has, and since which epoch.
+    shards: Mutex<HashMap<ShardId, Epoch>>,
     /// Those that it got a moment ago: not every node has reported yet.
     unsettled: Fresh<ShardId>,
     /// Nodes whose link is new: they have not reported yet either.
@@ -82,8 +86,10 @@ pub(crate) struct Homes {
 
 impl Homes {
     pub(crate) fn new(placement: &dyn Placement) -> Self {
-        let all = (0..placement.shard_bits().count()).map(ShardId);
-        let ours = all.filter(|shard| placement.place(*shard).owner == placement.this_node()).collect();
+        let all =
+            (0..placement.shard_bits().count()).map(|shard| (ShardId(shard), placement.place(ShardId(shard))));
+        let ours = all.filter(|(_, place)| place.owner == placement.this_node());
+        let ours = ours.map(|(shard, place)| (shard, place.epoch)).collect();
         Self {
             reached: Mutex::default(),
             shards: Mutex::new(ours),
@@ -95,10 +101,10 @@ impl Homes {
     }
 
     /// Takes note of what a node has of a user.
-    pub(super) fn reach(&self, user: UserId, node: NodeId, share: &Share) {
+    pub(super) fn reach(&self, user: UserId, node: NodeId, share: &Share, epoch: Epoch) {
         let mut reached = self.reached.lock();
         if share.sessions || share.devices {
-            let reach = Reach { devices: share.devices, sessions: share.sessions };
+            let reach = Reach { devices: share.devices, sessions: share.sessions, epoch };
             reached.entry(user).or_default().insert(node, reach);
         } else if let Some(nodes) = reached.get_mut(&user) {
             nodes.remove(&node);
@@ -123,15 +129,15 @@ impl Homes {
         !self.unsettled.lock().contains_key(&shard)
     }
 
-    /// Takes note of shards that are this node's, or not any more; gives those it has got.
-    fn take_over(&self, placed: &[(ShardId, bool)]) -> Vec<(ShardId, u64)> {
+    /// Takes note of shards that are this node's, or not any more; gives those it has got, or has under a new epoch.
+    fn take_over(&self, me: NodeId, placed: &[(ShardId, Placed)]) -> Vec<(ShardId, u64)> {
         let mut ours = self.shards.lock();
         let mut got = Vec::new();
-        for (shard, is_ours) in placed {
-            if !is_ours {
+        for (shard, place) in placed {
+            if place.owner != me {
                 ours.remove(shard);
                 self.unsettled.lock().remove(shard);
-            } else if ours.insert(*shard) {
+            } else if ours.insert(*shard, place.epoch) != Some(place.epoch) {
                 got.push((*shard, self.turns.fetch_add(1, Ordering::Relaxed)));
             }
         }
@@ -147,7 +153,11 @@ impl Context {
 
     /// The user's home, as far as this node knows.
     pub(crate) fn home_of(&self, user: UserId) -> NodeId {
-        self.ports.placement.place(self.shard_of_user(user)).owner
+        self.home_place(user).owner
+    }
+
+    pub(crate) fn home_place(&self, user: UserId) -> Placed {
+        self.ports.placement.place(self.shard_of_user(user))
     }
 
     /// Sends to users who are on other nodes; this one has been told.
@@ -193,14 +203,12 @@ impl Context {
 /// The map says something new of these shards: whoever has users of them reports to their new home.
 pub(crate) fn map_changed(context: &Arc<Context>, shards: &[ShardId]) {
     let (placement, me) = (&context.ports.placement, context.this_node());
-    let placed: Vec<(ShardId, bool)> =
-        shards.iter().map(|shard| (*shard, placement.place(*shard).owner == me)).collect();
-    let got = context.homes.take_over(&placed);
+    let placed: Vec<(ShardId, Placed)> = shards.iter().map(|shard| (*shard, placement.place(*shard))).collect();
+    let got = context.homes.take_over(me, &placed);
+    let lost = |shard: &(ShardId, Placed)| shard.1.owner != me;
+    let lost: HashSet<ShardId> = placed.into_iter().filter(lost).map(|(shard, _)| shard).collect();
+    context.homes.reached.lock().retain(|user, _| !lost.contains(&context.shard_of_user(*user)));
     let changed: HashSet<ShardId> = shards.iter().copied().collect();
-    context.homes.reached.lock().retain(|user, _| {
-        let shard = context.shard_of_user(*user);
-        !changed.contains(&shard) || placement.place(shard).owner == me
-    });
     announce(context, |user| changed.contains(&context.shard_of_user(user)));
     settle_later(context, got);
 }
@@ -208,7 +216,7 @@ pub(crate) fn map_changed(context: &Arc<Context>, shards: &[ShardId]) {
 /// The node begins. One that has been here before has forgotten what it knew as a home.
 pub(crate) fn begin(context: &Arc<Context>) {
     if !context.peers.others().is_empty() {
-        let ours: Vec<(ShardId, u64)> = context.homes.shards.lock().iter().map(|shard| (*shard, 0)).collect();
+        let ours: Vec<(ShardId, u64)> = context.homes.shards.lock().keys().map(|shard| (*shard, 0)).collect();
         context.homes.unsettled.lock().extend(ours.iter().copied());
         settle_later(context, ours);
     }
@@ -224,6 +232,13 @@ fn settle_later(context: &Arc<Context>, got: Vec<(ShardId, u64)>) {
         tokio::time::sleep(settling).await;
         let settled = expire(&context.homes.unsettled, &got);
         let settled = |user: &UserId| settled.contains(&context.shard_of_user(*user));
+        context.homes.reached.lock().retain(|user, nodes| {
+            if settled(user) {
+                let epoch = context.home_place(*user).epoch;
+                nodes.retain(|_, reach| reach.epoch >= epoch);
+            }
+            !nodes.is_empty()
+        });
         for user in context.users.all().into_iter().filter(settled) {
             context.users.send_if_here(user, UserMessage::Settled);
         }

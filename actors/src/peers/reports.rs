@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use hubbub_protocol::ids::{NodeId, UserId};
+use hubbub_protocol::ids::{Epoch, NodeId, UserId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -44,8 +44,8 @@ const FAILURES_MAX: u32 = 30;
 /// What one node reports of a user to another. New variants go to the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// To the home: what the sender has of the user.
-    Share(Share),
+    /// To the home: what the sender has of the user, under the epoch of the home's shard that it knows.
+    Share(Share, Epoch),
     /// From the home: how the user stands.
     Stand(Stand),
 }
@@ -55,7 +55,7 @@ type Key = (UserId, bool);
 
 impl Report {
     const fn key(&self, user: UserId) -> Key {
-        (user, matches!(self, Self::Share(_)))
+        (user, matches!(self, Self::Share(..)))
     }
 }
 
@@ -149,7 +149,7 @@ async fn send_all(context: Arc<Context>, to: NodeId) {
         let refused = match send(&context, to, &batch).await {
             Some(strangers) => {
                 failures = 0;
-                batch.retain(|(user, report)| matches!(report, Report::Share(_)) && strangers.contains(user));
+                batch.retain(|(user, report)| matches!(report, Report::Share(..)) && strangers.contains(user));
                 batch
             }
             None => {
@@ -189,11 +189,11 @@ pub(super) fn take(context: &Arc<Context>, from: NodeId, UserReports { reports }
     for (user, report) in reports {
         match report {
             Report::Stand(stand) => context.users.send_if_here(user, UserMessage::Stand { home: from, stand }),
-            Report::Share(_) if context.home_of(user) != context.this_node() => strangers.push(user),
-            Report::Share(share) => {
-                context.homes.reach(user, from, &share);
+            Report::Share(..) if context.home_of(user) != context.this_node() => strangers.push(user),
+            Report::Share(share, epoch) => {
+                context.homes.reach(user, from, &share, epoch);
                 let empty = share.is_empty();
-                let told = UserMessage::Share { node: from, share };
+                let told = UserMessage::Share { node: from, share, epoch };
                 if empty {
                     context.users.send_if_here(user, told);
                 } else {

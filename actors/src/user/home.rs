@@ -7,7 +7,7 @@
 //! * Only a home that every node has had the time to report to says that a user is absent; until then it goes by what
 //!   was known here before.
 
-use hubbub_protocol::ids::NodeId;
+use hubbub_protocol::ids::{Epoch, NodeId};
 
 use super::{Said, Share, Stand, UserState};
 use crate::peers::reports::Report;
@@ -19,6 +19,8 @@ pub(super) struct Elsewhere {
     told: Option<Stand>,
     /// The absence that began when the node went.
     absence: Option<u64>,
+    /// Of the home's shard, as the node knew it.
+    epoch: Epoch,
 }
 
 impl Elsewhere {
@@ -50,7 +52,7 @@ impl UserState {
     }
 
     /// Another node says what it has of the user.
-    pub(super) fn take_share(&mut self, node: NodeId, share: Share) {
+    pub(super) fn take_share(&mut self, node: NodeId, share: Share, epoch: Epoch) {
         if !self.is_home() {
             // It hears of the new home as this node has.
             return;
@@ -60,7 +62,7 @@ impl UserState {
             self.elsewhere.remove(&node);
         } else {
             // It may have forgotten what it was told.
-            self.elsewhere.insert(node, Elsewhere { share, told: None, absence: None });
+            self.elsewhere.insert(node, Elsewhere { share, told: None, absence: None, epoch });
             self.tell_outpost(node);
         }
         self.tell();
@@ -87,13 +89,20 @@ impl UserState {
         nodes.into_iter().filter(|node| self.tell_outpost(*node)).count() > 0
     }
 
+    /// Every node has had the time to report under the epoch of now; who has not has nothing any more.
+    pub(super) fn settled(&mut self) {
+        let epoch = self.context.home_place(self.user).epoch;
+        self.elsewhere.retain(|_, elsewhere| elsewhere.epoch >= epoch || elsewhere.absence.is_some());
+        self.tell();
+    }
+
     /// A node is gone, with all it had.
     pub(super) fn lose(&mut self, node: NodeId) {
         let Some(lost) = self.elsewhere.remove(&node) else { return };
         let share = lost.share.left_behind();
         if !share.is_empty() {
             let absence = Some(self.check_later(Some(node)));
-            self.elsewhere.insert(node, Elsewhere { share, told: None, absence });
+            self.elsewhere.insert(node, Elsewhere { share, told: None, absence, epoch: lost.epoch });
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hubbub_protocol::{ids::NodeId, push::Presence};
 use tokio::sync::oneshot;
 
-use super::{Mail, Said, Stand, UserMessage, UserState};
+use super::{Mail, Said, Share, Stand, UserMessage, UserState};
 use crate::{answer::Answer, peers::reports::Report};
 
 /// How long the home may take to say how a user stands.
@@ -43,16 +43,17 @@ impl UserState {
             self.reported = None;
             return;
         }
-        let (home, share) = (self.context.home_of(self.user), self.share());
+        let (place, share) = (self.context.home_place(self.user), self.share());
+        let home = place.owner;
         if !share.watches {
             // Nobody tells changes of it any more.
             self.known = None;
         }
         let told = self.reported.as_ref().filter(|(at, _)| *at == home).map(|(_, told)| told);
-        if told == Some(&share) || share.is_empty() && told.is_none_or(super::Share::is_empty) {
+        if told == Some(&share) || share.is_empty() && told.is_none_or(Share::is_empty) {
             return;
         }
-        let report = Report::Share(share.clone());
+        let report = Report::Share(share.clone(), place.epoch);
         self.context.homes.reports.put(&self.context, home, self.user, report);
         self.reported = Some((home, share));
     }
@@ -70,6 +71,7 @@ impl UserState {
 
     /// Reports all of it anew: the home is another one, or its link is new.
     pub(super) fn announce(&mut self) {
+        // What there is no more has been taken back, or ends with the epoch under which it was reported.
         self.reported = None;
         if self.is_home() {
             self.answer_askers();

@@ -261,6 +261,16 @@ impl Nodes {
         }
     }
 
+    /// The node is held up so shortly that nobody notices, but misses changes of the map.
+    pub(crate) fn hold_up(&self, number: u64, held: bool) {
+        let mut down = self.shared.down.write();
+        if held {
+            down.insert(NodeId(number))
+        } else {
+            down.remove(&NodeId(number))
+        };
+    }
+
     /// Cuts the link of two nodes, or mends it.
     pub(crate) fn cut(&self, one: u64, other: u64, cut: bool) {
         let change = if cut { PeerChange::Down } else { PeerChange::Up };

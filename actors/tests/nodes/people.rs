@@ -337,3 +337,29 @@ async fn until_online(phone: &Client, from_id: u32, room: RoomId, people: u64) {
     }
     panic!("{seen} people online, not {people}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_home_that_was_away_for_a_while_does_not_go_by_what_it_knew_before() {
+    let (nodes, ada, bob, _) = acquainted(3).await;
+    let of_ada = nodes.node(2).connect(ada).await;
+    let of_bob = nodes.node(3).connect(bob).await;
+    assert_eq!(watch(&of_ada, 2, bob).await, "online");
+    // The first node is behind: it sees the shard go and come in one change of its map, with two epochs between.
+    nodes.hold_up(1, true);
+    nodes.give(home(bob), 2);
+    of_bob.disconnect();
+    tokio::time::sleep(OFFLINE_AFTER * 2).await;
+    nodes.hold_up(1, false);
+    nodes.give(home(bob), 1);
+    until_pushed(&of_ada, bob, "offline").await;
+    let of_ada = nodes.node(1).connect(ada).await;
+    let gone = async {
+        for id in 2.. {
+            if watch(&of_ada, id, bob).await == "offline" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the first node forgets what it knew");
+}
