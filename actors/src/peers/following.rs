@@ -175,7 +175,7 @@ pub(crate) fn send_elsewhere(context: &Context, room: RoomId, to: NodeId, people
 /// Takes note of how many people follow a room on `from`.
 pub(crate) fn counted(context: &Context, from: NodeId, People { room, people }: &People) {
     if context.slots.count_people(*room, from, *people) {
-        context.slots.with_room(*room, |actor| actor.cast(RoomMessage::PeopleChanged).is_ok());
+        context.slots.with_room(*room, |actor| actor.cast(RoomMessage::TellPeople { time: false }).is_ok());
     }
 }
 

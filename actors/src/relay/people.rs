@@ -42,7 +42,9 @@ impl RelayState {
     pub(super) fn report_people(&mut self) {
         self.people_timer = false;
         if self.context.place_of(self.room).owner == self.context.this_node() {
-            self.context.slots.with_room(self.room, |actor| actor.cast(RoomMessage::PeopleChanged).is_ok());
+            self.context
+                .slots
+                .with_room(self.room, |actor| actor.cast(RoomMessage::TellPeople { time: false }).is_ok());
             return;
         }
         let people = self.people_here();

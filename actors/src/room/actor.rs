@@ -22,7 +22,7 @@ mod targets;
 mod watchers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -104,10 +104,8 @@ pub enum RoomMessage {
     UnwatchFrom { node: NodeId },
     /// Tell the nodes that were left out what the newest seq is.
     TellBehind,
-    /// More people follow, or fewer, somewhere.
-    PeopleChanged,
-    /// Tell the nodes that follow how many people do so elsewhere.
-    TellPeople,
+    /// Tell the nodes that follow how many people do so elsewhere: it has changed, or it is `time` again.
+    TellPeople { time: bool },
     /// The room is to be ordered elsewhere, or anew: settle what is under way, and end.
     LetGo { done: Option<oneshot::Sender<()>> },
     /// The room's settings changed.
@@ -208,10 +206,8 @@ pub struct RoomState {
     watchers: BTreeSet<NodeId>,
     /// Those of them that have to be told the newest seq.
     behind: BTreeSet<NodeId>,
-    /// How many people follow on other nodes, as each of them was told.
-    people_told: BTreeMap<NodeId, u64>,
-    /// Whether they are told again soon.
-    people_timer: bool,
+    /// What other nodes were told of how many people follow.
+    people: watchers::PeopleTold,
     /// Answers to those that came before the log was read.
     watchers_waiting: Vec<oneshot::Sender<Seq>>,
     /// Set once the room takes nothing more, with who waits for its end.
@@ -256,8 +252,7 @@ impl Actor for RoomActor {
             relay,
             watchers,
             behind: BTreeSet::new(),
-            people_told: BTreeMap::new(),
-            people_timer: false,
+            people: watchers::PeopleTold::default(),
             watchers_waiting: Vec::new(),
             leaving: None,
             waiting: VecDeque::new(),
@@ -288,8 +283,8 @@ impl Actor for RoomActor {
             RoomMessage::WatchFrom { node, reply } => state.watch_from(node, reply),
             RoomMessage::UnwatchFrom { node } => state.unwatch_from(node),
             RoomMessage::TellBehind => state.tell_those_behind(),
-            RoomMessage::PeopleChanged => state.people_changed(),
-            RoomMessage::TellPeople => state.tell_people(),
+            RoomMessage::TellPeople { time: true } => state.tell_people(),
+            RoomMessage::TellPeople { time: false } => state.people_changed(),
             RoomMessage::LetGo { done } => state.let_go(done),
             RoomMessage::Rules(rules) => state.core.iter_mut().for_each(|core| core.set_rules(rules)),
             RoomMessage::IdleCheck => state.idle_check(&me),

@@ -1,5 +1,7 @@
 //! The nodes that follow the room beside this one, and leaving for another owner.
 
+use std::collections::BTreeMap;
+
 use hubbub_protocol::ids::{NodeId, Seq};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
@@ -15,13 +17,21 @@ const PEOPLE_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Pause before a node that is behind is told the head again.
 const BEHIND_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// What the nodes that follow were told of how many people do so elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct PeopleTold {
+    told: BTreeMap<NodeId, u64>,
+    /// Whether they are told again soon.
+    timer: bool,
+}
+
 impl RoomState {
     /// A relay of `node` wants the room's events from now on.
     pub(super) fn watch_from(&mut self, node: NodeId, reply: oneshot::Sender<Seq>) {
         self.watchers.insert(node);
         self.behind.remove(&node);
         // What it is answered is the newest; the others hear of its people.
-        self.people_told.remove(&node);
+        self.people.told.remove(&node);
         self.people_changed();
         if self.core.is_some() {
             // Whoever stopped waiting asks again.
@@ -34,13 +44,13 @@ impl RoomState {
     pub(super) fn unwatch_from(&mut self, node: NodeId) {
         self.watchers.remove(&node);
         self.behind.remove(&node);
-        self.people_told.remove(&node);
+        self.people.told.remove(&node);
         self.people_changed();
     }
 
     /// More people follow, or fewer, somewhere: all nodes hear of it, at once or [`PEOPLE_EVERY`] after the last time.
     pub(super) fn people_changed(&mut self) {
-        if !self.people_timer {
+        if !self.people.timer {
             self.tell_people();
         }
     }
@@ -50,22 +60,22 @@ impl RoomState {
         let (mut told, mut behind) = (false, false);
         for node in &self.watchers {
             let people = self.context.slots.people_elsewhere(self.room, here, *node);
-            if self.people_told.get(node) == Some(&people) {
+            if self.people.told.get(node) == Some(&people) {
                 continue;
             }
             match following::send_elsewhere(&self.context, self.room, *node, people) {
                 Reached::Yes => {
                     told = true;
-                    self.people_told.insert(*node, people);
+                    self.people.told.insert(*node, people);
                 }
                 Reached::Behind => behind = true,
                 // It asks anew once it has a link.
                 Reached::Gone => {}
             }
         }
-        self.people_timer = told || behind;
-        if self.people_timer {
-            self.me.send_after(PEOPLE_EVERY, || RoomMessage::TellPeople);
+        self.people.timer = told || behind;
+        if self.people.timer {
+            self.me.send_after(PEOPLE_EVERY, || RoomMessage::TellPeople { time: true });
         }
     }
 
