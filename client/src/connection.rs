@@ -208,7 +208,7 @@ impl<'a> Connection<'a> {
             Ok(Job::Page { room, after, fetched }) => self.task.core.fetched(room, after, fetched),
             Ok(Job::Token(Ok(token))) if token != self.token => {
                 self.token.clone_from(&token);
-                vec![self.task.core.mention(Op::Reauth { token })]
+                vec![self.task.core.mention(Op::Reauth { token: token.into() })]
             }
             // The connection is closed as expired should it matter, and the source asked again.
             Ok(Job::Token(_)) => Vec::new(),

@@ -16,6 +16,7 @@ pub mod ports;
 pub mod push;
 pub mod rest;
 pub mod room;
+pub mod secret;
 pub mod shard;
 pub mod text;
 pub mod time;

@@ -20,6 +20,7 @@ use crate::{
     frame::Format,
     ids::{MessageKey, RoomId, Seq, UserId},
     push::Status,
+    secret::Secret,
 };
 
 /// A frame that cannot be answered; the connection is closed with 4001.
@@ -91,13 +92,13 @@ pub enum Watched {
 #[expect(missing_docs, reason = "the fields are those of the contract, docs/protocol.md")]
 pub enum Op {
     /// Begins a session.
-    Identify { token: String, device: String, intents: Intents },
+    Identify { token: Secret, device: String, intents: Intents },
     /// Goes on with a session.
-    Resume { token: String, session: String, cursors: Vec<(RoomId, Seq)> },
+    Resume { token: Secret, session: Secret, cursors: Vec<(RoomId, Seq)> },
     /// Says that the client is there.
     Heartbeat,
     /// Brings a fresh access token.
-    Reauth { token: String },
+    Reauth { token: Secret },
     /// Follows a room.
     Subscribe { room: RoomId, after: Option<Seq>, mode: Mode },
     /// Stops following a room.

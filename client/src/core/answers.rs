@@ -19,9 +19,9 @@ impl Core {
         match self.session.clone() {
             Some(session) => {
                 let cursors = self.live.iter().map(|(room, track)| (*room, track.seen())).collect();
-                Op::Resume { token, session, cursors }
+                Op::Resume { token: token.into(), session: session.into(), cursors }
             }
-            None => Op::Identify { token, device, intents: self.intents },
+            None => Op::Identify { token: token.into(), device, intents: self.intents },
         }
     }
 

@@ -104,7 +104,7 @@ fn resume_names_every_live_room_and_what_the_node_left_out_is_asked_for() {
     core.event(came(ROOM, 1));
     core.lost();
     let Op::Resume { cursors, session, .. } = core.first("t".into(), "d".into()) else { panic!("no resume") };
-    assert_eq!((session.as_str(), cursors), ("s", vec![(ROOM, Seq(1)), (other, Seq(0))]));
+    assert_eq!((&*session, cursors), ("s", vec![(ROOM, Seq(1)), (other, Seq(0))]));
     let rooms = json!({ROOM.to_string(): {"head": 1, "replay": 0}});
     let effects = core.begun(&json!({"re": 1, "ok": {"session": "s", "rooms": rooms}})).expect("readable");
     let asked = subscribes(&effects);

@@ -22,18 +22,18 @@ impl Op {
                 let device = fields.maybe_text("device")?.unwrap_or_default();
                 let intents = fields.texts("intents", 64)?;
                 Self::Identify {
-                    token: fields.text("token")?,
+                    token: fields.text("token")?.into(),
                     device: optional_line("device", device, DEVICE_CHARS_MAX)?,
                     intents: intents.map_or(Intents::ALL, |names| Intents::named(&names)),
                 }
             }
             "resume" => Self::Resume {
-                token: fields.text("token")?,
-                session: fields.text("session")?,
+                token: fields.text("token")?.into(),
+                session: fields.text("session")?.into(),
                 cursors: fields.cursors("cursors", SUBSCRIPTIONS_MAX)?,
             },
             "heartbeat" => Self::Heartbeat,
-            "reauth" => Self::Reauth { token: fields.text("token")? },
+            "reauth" => Self::Reauth { token: fields.text("token")?.into() },
             "subscribe" => {
                 Self::Subscribe { room: fields.room()?, after: fields.maybe_seq("after")?, mode: mode(fields)? }
             }

@@ -22,15 +22,15 @@ impl Op {
     fn parts(&self) -> (&'static str, Value) {
         match self {
             Self::Identify { token, device, intents } => {
-                ("identify", json!({"token": token, "device": device, "intents": intents.names()}))
+                ("identify", json!({"token": &**token, "device": device, "intents": intents.names()}))
             }
             Self::Resume { token, session, cursors } => {
                 let cursors: Map<_, _> =
                     cursors.iter().map(|(room, seq)| (room.to_string(), seq.0.into())).collect();
-                ("resume", json!({"token": token, "session": session, "cursors": cursors}))
+                ("resume", json!({"token": &**token, "session": &**session, "cursors": cursors}))
             }
             Self::Heartbeat => ("heartbeat", json!({})),
-            Self::Reauth { token } => ("reauth", json!({"token": token})),
+            Self::Reauth { token } => ("reauth", json!({"token": &**token})),
             Self::Subscribe { room, after, mode } => {
                 ("subscribe", json!({"room": room, "after": after, "mode": mode.as_str()}))
             }

@@ -155,8 +155,8 @@ impl Line {
     fn answer(&self, state: &mut State, re: u32, op: Op) -> Vec<Out> {
         let ok = |ok: Value| Out::Frame(json!({"re": re, "ok": ok}));
         match op {
-            Op::Identify { token, .. } | Op::Resume { token, .. } if state.bad_tokens.contains_key(&token) => {
-                vec![Out::Close(state.bad_tokens[&token])]
+            Op::Identify { token, .. } | Op::Resume { token, .. } if state.bad_tokens.contains_key(&*token) => {
+                vec![Out::Close(state.bad_tokens[&*token])]
             }
             Op::Identify { .. } => {
                 let session = format!("session {}", self.id);
@@ -164,7 +164,7 @@ impl Line {
                 state.join(self.id, session.clone(), self.out.clone());
                 vec![ok(json!({"session": session, "user": {}, "communities": [], "rooms": []}))]
             }
-            Op::Resume { session, cursors, .. } => self.resume(state, re, session, cursors),
+            Op::Resume { session, cursors, .. } => self.resume(state, re, session.to_string(), cursors),
             Op::Subscribe { room, after, mode } => {
                 let session = &state.lines[&self.id].session.clone();
                 state.sessions.get_mut(session).expect("begun").insert(room, mode);
