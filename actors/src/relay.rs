@@ -135,8 +135,8 @@ pub enum RelayMessage {
     FlushUnread,
     /// Whether to end.
     EmptyCheck,
-    /// Judge every follower anew, by facts read now.
-    Judge,
+    /// Judge every follower anew, by facts read now, and `then` go on to this seq.
+    Judge { then: Option<Seq> },
     /// Tells how the relay stands.
     Observe(RpcReplyPort<RelayStatus>),
 }
@@ -274,7 +274,7 @@ impl Actor for RelayActor {
             RelayMessage::FlushTyping => state.flush_typing(),
             RelayMessage::FlushUnread => state.flush_unread(),
             RelayMessage::EmptyCheck => state.empty_check(&me),
-            RelayMessage::Judge => state.judge(),
+            RelayMessage::Judge { then } => state.judge(then),
             RelayMessage::Observe(reply) => drop(reply.send(state.status())),
         }
         state.count_people();

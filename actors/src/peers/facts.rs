@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use hubbub_protocol::{
     error::ErrorCode,
-    ids::{CommunityId, NodeId, RoomId, UserId},
+    ids::{CommunityId, NodeId, RoomId, Seq, UserId},
 };
 use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
@@ -138,8 +138,15 @@ impl Context {
     }
 }
 
-/// Judges the followers of a relay anew, by facts read now, and takes those out that have lost the right.
-pub(crate) async fn judge(context: Arc<Context>, room: RoomId, users: Vec<UserId>, relay: ActorRef<RelayMessage>) {
+/// Judges the followers of a relay anew, by facts read now, and takes those out that have lost the right; `then` tells
+/// the relay of a newer seq in the log.
+pub(crate) async fn judge(
+    context: Arc<Context>,
+    room: RoomId,
+    users: Vec<UserId>,
+    relay: ActorRef<RelayMessage>,
+    then: Option<Seq>,
+) {
     for user in users {
         let Ok(_turn) = context.judging.acquire().await else { return };
         let judged = context.directory.access(user, room).await;
@@ -148,6 +155,9 @@ pub(crate) async fn judge(context: Arc<Context>, room: RoomId, users: Vec<UserId
             let _ = relay.cast(RelayMessage::Revoke { user, done });
             context.sessions.to_user(user, || SessionMessage::Revoked { rooms: vec![room], community: None });
         }
+    }
+    if let Some(head) = then {
+        let _ = relay.cast(RelayMessage::Watched { head });
     }
 }
 
@@ -160,10 +170,11 @@ pub(crate) async fn distrust(context: Arc<Context>) {
         }
         context.directory.forget_everything();
         let relays = context.slots.relays();
-        for (_, relay) in &relays {
-            let _ = relay.cast(RelayMessage::Judge);
+        // Read before anybody is judged: whoever was removed before the head was stored is let go of ahead of it.
+        let heads = following::heads_of_the_unreachable(&context, &relays).await;
+        for (room, relay) in relays {
+            let _ = relay.cast(RelayMessage::Judge { then: heads.get(&room).copied() });
         }
-        following::catch_up(&context, relays).await;
     }
 }
 

@@ -114,20 +114,21 @@ pub(crate) fn end(context: &Context, room: RoomId) {
     }
 }
 
-/// While owners cannot be reached: reads how far their rooms have got, so that those who follow here are told of what
-/// others store, if later.
-pub(crate) async fn catch_up(context: &Context, relays: Vec<(RoomId, ActorRef<RelayMessage>)>) {
+/// How far the rooms have got whose owners cannot be reached, of those that have a relay here: so those who follow
+/// them here are told of what others store, if later. What cannot be read now is read the next time.
+pub(crate) async fn heads_of_the_unreachable(
+    context: &Context,
+    relays: &[(RoomId, ActorRef<RelayMessage>)],
+) -> HashMap<RoomId, Seq> {
     let cut_off = context.cut_off.lock().clone();
-    let behind: Vec<_> =
-        relays.into_iter().filter(|(room, _)| cut_off.contains(&context.place_of(*room).owner)).collect();
-    for some in behind.chunks(HEADS_AT_ONCE) {
-        let rooms: Vec<RoomId> = some.iter().map(|(room, _)| *room).collect();
-        // What cannot be read now is read the next time.
-        let Ok(heads) = context.store.heads(&rooms).await else { return };
-        for ((_, relay), head) in some.iter().zip(heads) {
-            let _ = relay.cast(RelayMessage::Watched { head });
-        }
+    let unreachable = |room: &RoomId| cut_off.contains(&context.place_of(*room).owner);
+    let rooms: Vec<RoomId> = relays.iter().map(|(room, _)| *room).filter(unreachable).collect();
+    let mut known = HashMap::new();
+    for some in rooms.chunks(HEADS_AT_ONCE) {
+        let Ok(heads) = context.store.heads(some).await else { break };
+        known.extend(some.iter().copied().zip(heads));
     }
+    known
 }
 
 /// The events as they are sent to other nodes; `None` when they are too many for one message.

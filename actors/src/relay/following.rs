@@ -215,11 +215,11 @@ impl RelayState {
         }
     }
 
-    pub(super) fn judge(&self) {
+    pub(super) fn judge(&self, then: Option<Seq>) {
         let followers = self.live.iter().chain(self.unread.values().map(|unread| &*unread.follower));
         let users: std::collections::BTreeSet<UserId> = followers.map(|follower| follower.user).collect();
         let users = users.into_iter().collect();
-        tokio::spawn(crate::peers::facts::judge(self.context.clone(), self.room, users, self.me.clone()));
+        tokio::spawn(crate::peers::facts::judge(self.context.clone(), self.room, users, self.me.clone(), then));
     }
 
     pub(super) fn revoke(&mut self, user: UserId, done: oneshot::Sender<()>) {
