@@ -124,9 +124,10 @@ impl Homes {
         nodes.filter(|(_, reach)| wants(reach)).map(|(node, _)| *node).collect()
     }
 
-    /// Whether every node has had the time to say whom of this shard it has.
+    /// Whether every node has had the time to say whom of this shard it has. A shard that the map has just given to
+    /// this node is not settled, also before this is told of it.
     pub(crate) fn is_settled(&self, shard: ShardId) -> bool {
-        !self.unsettled.lock().contains_key(&shard)
+        self.shards.lock().contains_key(&shard) && !self.unsettled.lock().contains_key(&shard)
     }
 
     /// Takes note of shards that are this node's, or not any more; gives those it has got, or has under a new epoch.
