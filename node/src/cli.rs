@@ -5,6 +5,7 @@ pub mod bar;
 pub mod chat;
 pub mod cluster;
 pub mod config;
+pub mod doctor;
 pub mod export;
 pub mod failure;
 pub mod import;
@@ -45,7 +46,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no node runs there, 4 refused, 5 not found, \
-                          6 conflict or in use, 7 damaged or from a newer version";
+                          6 conflict or in use, 7 damaged or from a newer version, 8 doctor found a fault";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -58,6 +59,8 @@ pub enum Command {
     Join(join::Join),
     /// Show how the cluster is, as a running member knows it.
     Status(cluster::Form),
+    /// Look at this node, running or not, and at its cluster, and say what is wrong and what to do.
+    Doctor(cluster::Form),
     /// List, drain and remove members.
     #[command(subcommand)]
     Node(cluster::NodeCommand),
@@ -121,6 +124,7 @@ impl Cli {
             Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?),
             Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,
             Command::Status(form) => cluster::status(&self.data_dir, form).await,
+            Command::Doctor(form) => doctor::run(&self.data_dir, loaded, form).await,
             Command::Node(command) => command.run(&self.data_dir).await,
             Command::Shard(command) => command.run(&self.data_dir).await,
             Command::Room(command) => command.run(&self.data_dir).await,

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod admin_actors;
 pub mod admin_archive;
 pub mod admin_cluster;
+pub mod admin_doctor;
 pub mod admin_nodes;
 pub mod admin_users;
 pub mod auth;
@@ -93,6 +94,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(admin_archive::routes())
         .merge(admin_cluster::routes())
         .merge(admin_nodes::routes())
+        .merge(admin_doctor::routes())
         .merge(published::routes())
 }
 

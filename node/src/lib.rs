@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod datadir;
 pub mod disk;
+pub mod doctor;
 pub mod edge;
 pub mod health;
 pub mod http;

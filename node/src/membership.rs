@@ -249,6 +249,16 @@ fn sealing(directory: &Path) -> Result<Option<SealingKey>, Failure> {
     files::from_hex(text.trim()).map(SealingKey::from_bytes).map(Some).ok_or_else(|| files::damaged(&path))
 }
 
+/// The certificate and the roots that stand on disk below `data` now, as far as they can be read: a renewal replaces
+/// the certificate while the node runs.
+#[must_use]
+pub fn certificates(data: &Path) -> (Option<CertificateDer<'static>>, Vec<CertificateDer<'static>>) {
+    let directory = directory(data);
+    let read = |name: &str| files::read_pem(&directory.join(name), PEM_CERTIFICATE).unwrap_or_default();
+    let roots = read(ROOTS).into_iter().map(CertificateDer::from).collect();
+    (read(CERTIFICATE).into_iter().next().map(CertificateDer::from), roots)
+}
+
 /// Refuses to do `what` with the embedded store: a member's rooms move to other nodes, and its store cannot.
 ///
 /// # Errors

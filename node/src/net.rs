@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections of operators: health checks, a scraper or two, and a person.
 pub const ADMIN_CONNECTIONS_MAX: u64 = 64;
 /// Files with which a node can serve a community; each connection takes one.
-const FILES_FEW: u64 = 4_096;
+pub const FILES_FEW: u64 = 4_096;
 
 /// Listens on `address`.
 ///

@@ -34,6 +34,7 @@ use crate::{
     config::NodeConfig,
     datadir::{DataDir, admin_socket},
     disk::Disk,
+    doctor::gather::Surroundings,
     edge::{
         conn::{Edge, EdgeConfig},
         handshake,
@@ -154,6 +155,7 @@ impl Node {
             auth,
             limits,
             settings,
+            surroundings: Surroundings::of(data.path(), config),
             importing: Arc::default(),
             member: member.map_or_else(OnceLock::new, OnceLock::from),
             hub: hub.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     auth::{Auth, Registration},
+    doctor::gather::Surroundings,
     http::limits::Limits,
     member::Member,
 };
@@ -54,6 +55,8 @@ pub struct AppState {
     pub limits: Limits,
     /// How the node runs.
     pub settings: Settings,
+    /// What `doctor` looks at beside the rest.
+    pub surroundings: Surroundings,
     /// Held by an import, so that one follows the other: two at once would each make what neither has
     /// found, and one whose asker has gone is still at work when the next one begins.
     pub importing: Arc<Mutex<()>>,

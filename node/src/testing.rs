@@ -30,7 +30,9 @@ use tower::ServiceExt;
 
 use crate::{
     auth::{Auth, AuthConfig, Registration, SignOut},
+    doctor::gather::Surroundings,
     http::{self, limits::Limits},
+    net::Connections,
     state::{App, AppState, Settings},
 };
 
@@ -210,6 +212,11 @@ impl World {
             hub: hub.await.expect("actors start over a store in memory"),
             limits: Limits::new(rate_limits),
             settings,
+            surroundings: Surroundings {
+                data_dir: std::env::temp_dir(),
+                space_min_bytes: 0,
+                connections: Connections::AtMost(1),
+            },
             importing: Arc::default(),
             member: OnceLock::new(),
         });

@@ -13,6 +13,7 @@ pub mod postgres;
 mod sql;
 pub mod sqlite;
 pub mod transfer;
+pub mod vitals;
 
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
 pub use effect::Effect;
@@ -23,6 +24,7 @@ pub use meta::MetaStore;
 pub use pool::PoolStatus;
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrl};
 pub use sqlite::SqliteStore;
+pub use vitals::{Durability, Vitals};
 
 /// A store that keeps both the log and the facts, in one database.
 pub trait Store: LogStore + MetaStore {}

@@ -16,6 +16,7 @@ use crate::{
     append::{AppendBatch, AppendOutcome},
     error::StoreError,
     pool::PoolStatus,
+    vitals::{Durability, Vitals},
 };
 
 /// What a fence says after an activation was tried.
@@ -106,6 +107,22 @@ pub trait LogStore: Send + Sync + Debug {
     /// [`StoreError::Write`] with the reason.
     async fn check_writes(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What the store says of itself to an operator.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    async fn vitals(&self) -> Result<Vitals, StoreError> {
+        Ok(Vitals { durability: Durability::Memory, clock: None, schema: 0, schema_known: 0 })
+    }
+
+    /// One write that takes as long as that of a message and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] with the reason.
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        self.check_writes().await
     }
 
     /// How the connections to the database stand; none for a store without any.

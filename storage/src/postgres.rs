@@ -37,6 +37,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod url;
+mod vitals;
 
 use std::sync::Arc;
 

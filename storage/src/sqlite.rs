@@ -19,6 +19,7 @@ mod one_call;
 mod open;
 #[cfg(test)]
 mod tests;
+mod vitals;
 
 use std::{sync::Arc, time::Duration};
 

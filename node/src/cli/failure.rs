@@ -10,6 +10,7 @@
 //! | 5 | not found |
 //! | 6 | conflict, or in use |
 //! | 7 | damaged, or written by a newer version |
+//! | 8 | `doctor` found a fault |
 
 use hubbub_protocol::error::{ErrorCode, Refusal};
 use hubbub_storage::{ErrorChain, StoreError};
@@ -38,6 +39,9 @@ pub enum Failure {
     /// The data cannot be used by this version.
     #[error("{0}")]
     Damaged(String),
+    /// A look at the node found a fault.
+    #[error("{0}")]
+    Unwell(String),
 }
 
 impl Failure {
@@ -52,6 +56,7 @@ impl Failure {
             Self::NotFound(_) => 5,
             Self::Conflict(_) => 6,
             Self::Damaged(_) => 7,
+            Self::Unwell(_) => 8,
         }
     }
 
@@ -67,6 +72,7 @@ impl Failure {
             Self::NotFound(text) => Self::NotFound(about(text)),
             Self::Conflict(text) => Self::Conflict(about(text)),
             Self::Damaged(text) => Self::Damaged(about(text)),
+            Self::Unwell(text) => Self::Unwell(about(text)),
         }
     }
 }

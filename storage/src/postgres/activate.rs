@@ -18,7 +18,9 @@ use super::{
     facts::{Transaction, read_with},
     failure::Stop,
     pool::{Pool, Work},
-    read_failed, write_failed,
+    read_failed,
+    vitals::Look,
+    write_failed,
 };
 use crate::{
     append::{AppendBatch, AppendOutcome},
@@ -26,6 +28,7 @@ use crate::{
     log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window},
     pool::PoolStatus,
     sql::{Database, events::resolved, statement::Statement, tally},
+    vitals::Vitals,
 };
 
 const ACTIVATE: &str = "INSERT INTO shard_fence AS s (shard_id, epoch, owner, head) \
@@ -76,6 +79,16 @@ impl LogStore for PostgresStore {
     async fn check_writes(&self) -> Result<(), StoreError> {
         let nothing = Statement::of("UPDATE shard_fence SET head = head WHERE shard_id = -1");
         self.write("anything", vec![nothing]).await.map(drop)
+    }
+
+    async fn vitals(&self) -> Result<Vitals, StoreError> {
+        read_with(&self.readers, || Look).await.map_err(read_failed("settings"))
+    }
+
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        // A commit waits for the disk only when it has something in the journal; this is in the journal alone.
+        let mark = Statement::of("SELECT pg_logical_emit_message(true, 'hubbub', 'probe'::text)");
+        self.write("a probe", vec![mark]).await.map(drop)
     }
 
     fn pools(&self) -> Vec<PoolStatus> {

@@ -23,6 +23,7 @@ use crate::{
         events::{body_of, refused, resolved},
         tally,
     },
+    vitals::Vitals,
 };
 
 /// Rows of one insert, largest first: four statements to prepare, whatever the size of a batch.
@@ -170,6 +171,14 @@ impl LogStore for SqliteStore {
 
     async fn check_writes(&self) -> Result<(), StoreError> {
         self.check().await
+    }
+
+    async fn vitals(&self) -> Result<Vitals, StoreError> {
+        self.look_inside().await.map_err(read_failed("settings"))
+    }
+
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        self.probe().await
     }
 
     async fn close(&self) {

@@ -137,7 +137,7 @@ async fn version(connection: &mut SqliteConnection, file: &Path, known: usize) -
 }
 
 /// What is wrong with the file, and what to do.
-fn sentence(file: &Path, error: &sqlx::Error) -> String {
+pub(super) fn sentence(file: &Path, error: &sqlx::Error) -> String {
     let file = file.display();
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
     match code.parse::<u32>().map(|code| code & 0xff) {
