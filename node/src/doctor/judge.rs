@@ -35,6 +35,7 @@ fn about(time: Duration) -> String {
         7_200.. => format!("{} h", seconds / 3_600),
         120.. => format!("{} min", seconds / 60),
         2.. => format!("{seconds} s"),
+        _ if time.as_millis() == 0 => "less than 1 ms".to_owned(),
         _ => format!("{} ms", time.as_millis()),
     }
 }
@@ -42,8 +43,8 @@ fn about(time: Duration) -> String {
 /// A size in words.
 fn sized(bytes: u64) -> String {
     match bytes {
-        0x28_0000_0000.. => format!("{} GiB", bytes >> 30),
-        0xa0_0000.. => format!("{} MiB", bytes >> 20),
+        0x2_8000_0000.. => format!("{} GiB", bytes >> 30),
+        0x10_0000.. => format!("{} MiB", bytes >> 20),
         _ => format!("{} KiB", bytes >> 10),
     }
 }
@@ -78,11 +79,13 @@ mod tests {
 
     #[test]
     fn times_and_sizes_are_told_in_words() {
+        assert_eq!(about(Duration::from_micros(400)), "less than 1 ms");
         assert_eq!(about(Duration::from_millis(1_400)), "1400 ms");
         assert_eq!(about(Duration::from_secs(90)), "90 s");
         assert_eq!(about(Duration::from_hours(47)), "47 h");
         assert_eq!(about(Duration::from_hours(49)), "2 days");
         assert_eq!(sized(212_992), "208 KiB");
+        assert_eq!(sized(8 << 20), "8 MiB");
         assert_eq!(sized(64 << 20), "64 MiB");
         assert_eq!(sized(512 << 30), "512 GiB");
     }

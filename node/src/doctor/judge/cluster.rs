@@ -158,8 +158,11 @@ fn members(cluster: &ClusterFacts) -> Finding {
 fn links(cluster: &ClusterFacts) -> Finding {
     let there: Vec<&MemberFacts> = cluster.others().filter(|member| member.state != MemberState::Down).collect();
     let without: Vec<&MemberFacts> = there.iter().copied().filter(|member| !member.linked).collect();
+    if there.is_empty() {
+        return Finding::ok("links", "there is no other member to be linked to");
+    }
     if without.is_empty() {
-        return Finding::ok("links", format!("{} of {} members are linked", there.len(), there.len()));
+        return Finding::ok("links", format!("all other members are linked, {} of them", there.len()));
     }
     let alone = without.len() == there.len();
     let tell = |member: &MemberFacts| {
@@ -188,7 +191,7 @@ fn stores(cluster: &ClusterFacts) -> Finding {
         "member_stores",
         match told {
             0 => "only the leader hears how the stores of the members are".to_owned(),
-            told => format!("{told} members say that their store takes writes"),
+            told => format!("the store takes writes, by the word of {told} of {} members", cluster.members.len()),
         },
     )
 }
