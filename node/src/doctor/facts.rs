@@ -134,6 +134,8 @@ pub struct ClusterFacts {
     pub shards: usize,
     /// How many of them have an owner that is down, still joining, or no member.
     pub orphans: usize,
+    /// How many have an owner that should serve and that this node has no link to.
+    pub unreached: usize,
     /// How many are on their way for longer than a move takes.
     pub hanging: usize,
 }

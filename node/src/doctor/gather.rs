@@ -19,7 +19,7 @@ use hubbub_cluster::{
     transport::limits::SOCKET_BUFFER_BYTES,
 };
 use hubbub_protocol::{
-    ids::{Epoch, RoomId},
+    ids::{Epoch, NodeId, RoomId},
     ports::Clock,
     shard::ShardId,
     time::Timestamp,
@@ -48,6 +48,8 @@ use crate::{
 
 /// Longest wait for one answer of the store: what the server itself takes before it gives a statement up.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
+/// A heartbeat says how its sender is for so long: ten of them come in that time.
+const BEAT_GOOD_FOR: Duration = Duration::from_secs(5);
 /// How long shards that move are watched: the leader ends a move after 5 s, and looks four times a second.
 const MOVES_WITHIN: Duration = Duration::from_secs(7);
 /// How often they are looked at.
@@ -197,7 +199,9 @@ fn ahead(before: Timestamp, theirs: Timestamp, after: Timestamp) -> ClockFacts {
 async fn reached(store: &dyn Store, clock: &dyn Clock) -> StoreFacts {
     // The first answer may have to wait for a connection; the second one is that of a store at work.
     if let Err(why) = timed(store.heads(&[RoomId::from_raw(0)])).await {
-        return StoreFacts::Unreachable(why);
+        // A read waits for a server that is away; a write says sooner what is wrong.
+        let sooner = timed(store.check_writes()).await.err();
+        return StoreFacts::Unreachable(sooner.unwrap_or(why));
     }
     let read = timed(store.heads(&[RoomId::from_raw(0)])).await.map(|(_, took)| took);
     let before = clock.now();
@@ -267,6 +271,9 @@ async fn cluster(member: &Member) -> ClusterFacts {
         let owner = map.members.get(&place.owner).map(|owner| owner.state);
         matches!(owner, Some(MemberState::Up | MemberState::Draining))
     };
+    let reached =
+        |node: NodeId| node == status.node || status.peers.iter().any(|peer| peer.node == node && peer.linked);
+    let unreached = map.shards.iter().filter(|place| serves(place) && !reached(place.owner)).count();
     let members = status.members.iter().map(|known| {
         let peer = status.peers.iter().find(|peer| peer.node == known.node);
         MemberFacts {
@@ -276,7 +283,7 @@ async fn cluster(member: &Member) -> ClusterFacts {
             votes: status.voters.contains(&known.node),
             linked: peer.is_some_and(|peer| peer.linked),
             fault: peer.and_then(|peer| peer.fault.clone()),
-            storage_ok: known.beat.as_ref().map(|beat| beat.storage_ok),
+            storage_ok: known.beat.as_ref().filter(|beat| beat.age < BEAT_GOOD_FOR).map(|beat| beat.storage_ok),
             versions: known.member.about.versions,
         }
     });
@@ -290,6 +297,7 @@ async fn cluster(member: &Member) -> ClusterFacts {
         members: members.collect(),
         shards: map.shards.len(),
         orphans: map.shards.iter().filter(|place| !serves(place)).count(),
+        unreached,
         hanging,
     }
 }

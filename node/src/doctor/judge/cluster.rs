@@ -220,7 +220,14 @@ fn versions(cluster: &ClusterFacts) -> Finding {
 }
 
 fn shards(cluster: &ClusterFacts) -> Finding {
-    let ClusterFacts { shards, orphans, .. } = cluster;
+    let ClusterFacts { shards, orphans, unreached, .. } = cluster;
+    if *orphans == 0 && *unreached > 0 {
+        return Finding::warning(
+            "shards",
+            format!("{unreached} of {shards} shards are ordered by members that this node has no link to"),
+            "see `links`; a member that is gone loses its shards to others within seconds, when there is a leader",
+        );
+    }
     if *orphans == 0 {
         return Finding::ok("shards", format!("each of {shards} shards has an owner that serves"));
     }
@@ -356,6 +363,7 @@ mod tests {
     #[test]
     fn shards_without_an_owner_that_serves_and_moves_that_hang_are_faults() {
         assert!(only(&with(|facts| facts.orphans = 21), "shards", State::Fault).contains("21 of 64"));
+        assert!(only(&with(|facts| facts.unreached = 3), "shards", State::Warning).contains("3 of 64"));
         assert!(only(&with(|facts| facts.hanging = 2), "moves", State::Fault).contains("2 shards"));
     }
 }

@@ -100,6 +100,7 @@ pub(super) fn cluster() -> ClusterFacts {
         members: (1..5).map(member).collect(),
         shards: 64,
         orphans: 0,
+        unreached: 0,
         hanging: 0,
     }
 }
