@@ -24,6 +24,7 @@ pub mod lab;
 pub mod measure;
 pub mod members;
 pub mod nemesis;
+pub mod outcast;
 pub mod people;
 pub mod plan;
 pub mod recorder;

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use hubbub_tests::chaos::{
     measure::{Figure, kill::kill, planned, spread::spread},
-    plan::Kind,
+    plan::{self, Kind},
     run::{Orders, run},
     verdict::Verdict,
 };
@@ -37,6 +37,9 @@ struct Arguments {
     /// Measure instead: kill, move, rolling or spread.
     #[arg(long)]
     measure: Option<Figure>,
+    /// Print what the seed plans, and break nothing.
+    #[arg(long)]
+    plan: bool,
     /// How often that which is measured is done.
     #[arg(long, default_value_t = 20)]
     count: usize,
@@ -99,6 +102,12 @@ async fn chaos(arguments: Arguments) -> anyhow::Result<ExitCode> {
         loopback: arguments.loopback,
         folder: folder.clone(),
     };
+    if arguments.plan {
+        for step in plan::plan(seed, orders.length, &orders.kinds, !orders.loopback) {
+            println!("{:6.1} s  {}, for {} ms", step.at.as_secs_f64(), step.fault, step.held.as_millis());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(figure) = arguments.measure {
         let tell = |line: &str| println!("{line}");
         let lines = match figure {

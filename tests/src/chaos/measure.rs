@@ -2,17 +2,14 @@
 //!
 //! Every figure is a client's: from the moment the operator or the fault acts, to an answer that a client got.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use super::{
     ending,
     members::Members,
-    people::{Shared, Tally},
+    people::Shared,
     recorder::Recorder,
     run::{Orders, found},
     stage::Stage,
@@ -70,7 +67,7 @@ impl Ground {
         let members = found(&orders.program, orders.nodes, orders.loopback, &orders.folder).await?;
         let stage = Stage::set(&members.url(0), rooms).await?;
         let recorder = Recorder::create(&orders.folder.join(format!("history-{}.jsonl", orders.nodes)))?;
-        let shared = Arc::new(Shared { recorder, tally: Tally::default(), troubles: Mutex::default() });
+        let shared = Arc::new(Shared::new(recorder));
         Ok(Self { members, stage, shared })
     }
 

@@ -11,8 +11,12 @@ use tokio::{
 use super::{
     cuts::forbidden,
     members::{Members, READY_WITHIN},
+    people::Shared,
     plan::{Fault, Step, Whom},
 };
+
+/// Shortest time between the end of a fault and the next, when one took longer to end than was planned.
+const BETWEEN: Duration = Duration::from_millis(1_500);
 
 /// What struck, and what did not come back.
 #[derive(Debug, Default)]
@@ -24,18 +28,28 @@ pub struct Struck {
 }
 
 /// Carries `plan` out, from now on; says each fault on `tell`.
-pub async fn strike(members: &Members, rooms: &[RoomId], plan: &[Step], tell: impl Fn(&str)) -> Struck {
+pub async fn strike(
+    members: &Members,
+    rooms: &[RoomId],
+    shared: &Shared,
+    plan: &[Step],
+    tell: impl Fn(&str),
+) -> Struck {
     let begun = Instant::now();
+    let mut healed_at = begun;
     let mut struck = Struck::default();
     for step in plan {
-        sleep_until(begun + step.at).await;
+        sleep_until((begun + step.at).max(healed_at + BETWEEN)).await;
         let node = aim(members, rooms, step).await;
         let at = begun.elapsed().as_secs_f64();
         let held = step.held.as_millis();
         tell(&format!("{at:6.1} s  {}: n{node}, for {held} ms", step.fault));
+        shared.breaks(true);
         let done = carry_out(members, step, node).await;
         // Nobody waits for the next fault with something still broken.
         let healed = members.lab.heal();
+        shared.breaks(false);
+        healed_at = Instant::now();
         match done.and(healed) {
             Ok(()) => struck.faults += 1,
             Err(error) => struck.troubles.push(format!("after {} of n{node} at {at:.1} s: {error:#}", step.fault)),

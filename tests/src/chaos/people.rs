@@ -39,7 +39,7 @@ use uuid::Uuid;
 use super::{
     gate::{Gate, Health},
     members::Members,
-    recorder::{Recorder, record},
+    recorder::{Recorder, now_ms, record},
     stage::{Stage, config},
 };
 use crate::history::{Op as What, Record};
@@ -57,6 +57,8 @@ const BURST_MAX: usize = 4;
 const READS_ONE_IN: u32 = 6;
 /// How long a person stays at a node, in milliseconds.
 const STAYS_MS: std::ops::Range<u64> = 4_000..15_000;
+/// How long the nodes may take to find each other again after a fault: a link is dialled at most 2 s late.
+const RECOVERS_MS: u64 = 4_000;
 /// Messages of a page of history.
 const PAGE: usize = 100;
 
@@ -73,6 +75,8 @@ pub struct Tally {
     pub resumes: AtomicU64,
     /// Reads of history that were answered.
     pub reads: AtomicU64,
+    /// Tries of sends that were refused for now, or whose connection was lost.
+    pub again: AtomicU64,
 }
 
 /// What all people of a run share.
@@ -84,9 +88,28 @@ pub struct Shared {
     pub tally: Tally,
     /// What no history has a line for: a client that was ended, a room that is followed no longer.
     pub troubles: Mutex<Vec<String>>,
+    /// Unix milliseconds until when something was broken; `u64::MAX` while it is.
+    pub broken_until_ms: AtomicU64,
 }
 
 impl Shared {
+    /// Begins with an empty history.
+    #[must_use]
+    pub fn new(recorder: Recorder) -> Self {
+        Self { recorder, tally: Tally::default(), troubles: Mutex::default(), broken_until_ms: AtomicU64::new(0) }
+    }
+
+    /// Something breaks, or is whole again.
+    pub fn breaks(&self, broken: bool) {
+        self.broken_until_ms.store(if broken { u64::MAX } else { now_ms() }, Ordering::Release);
+    }
+
+    /// Whether anything was broken at, or up to [`RECOVERS_MS`] before, `since_ms`, or after it.
+    #[must_use]
+    pub fn broken_since(&self, since_ms: u64) -> bool {
+        self.broken_until_ms.load(Ordering::Acquire).saturating_add(RECOVERS_MS) > since_ms
+    }
+
     /// Notes a trouble.
     ///
     /// # Panics
@@ -280,6 +303,7 @@ pub async fn send(
             shared.trouble(format!("{name} sent {key} to {room} {} times, and at last: {error}", tries + 1));
             return Became::Nothing(error);
         }
+        shared.tally.again.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(rand::random_range(AGAIN_MS))).await;
     }
     Became::Nothing(RequestError::Late)

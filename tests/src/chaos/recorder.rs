@@ -19,10 +19,16 @@ pub struct Recorder {
     file: Mutex<BufWriter<File>>,
 }
 
+/// Unix milliseconds.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A line without its particulars.
 #[must_use]
 pub fn record(client: &str, op: Op, room: &str) -> Record {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Record {
         client: client.to_owned(),
         op,
@@ -32,7 +38,7 @@ pub fn record(client: &str, op: Op, room: &str) -> Record {
         from: None,
         to: None,
         events: Vec::new(),
-        ts: u64::try_from(since.as_millis()).ok(),
+        ts: Some(now_ms()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -17,7 +17,8 @@ use super::{
     lab::Lab,
     members::Members,
     nemesis,
-    people::{Person, Shared, Tally},
+    outcast::Outcast,
+    people::{Person, Shared},
     plan::{self, Kind},
     recorder::Recorder,
     stage::Stage,
@@ -75,7 +76,7 @@ pub async fn run(orders: &Orders, tell: impl Fn(&str)) -> anyhow::Result<(Counts
     ));
     let mut stage = Stage::set(&members.url(0), ROOMS).await?;
     let recorder = Recorder::create(&orders.folder.join("history.jsonl"))?;
-    let shared = Arc::new(Shared { recorder, tally: Tally::default(), troubles: Mutex::default() });
+    let shared = Arc::new(Shared::new(recorder));
     let (end, over) = watch::channel(false);
     let health = members.watched();
     let mut people = Vec::new();
@@ -83,9 +84,11 @@ pub async fn run(orders: &Orders, tell: impl Fn(&str)) -> anyhow::Result<(Counts
         let person = Person::begin(&members, &stage, &shared, &health, number, orders.seed, over.clone());
         people.push(person.await?);
     }
+    let outcast = Outcast::begin(&members, &stage, &shared, members.len() - 1).await?;
+    let outcast = tokio::spawn(outcast.suffer(over));
     let begun = Instant::now();
     let plan = plan::plan(orders.seed, orders.length, &orders.kinds, members.lab.can_cut());
-    let struck = nemesis::strike(&members, &stage.rooms, &plan, &tell).await;
+    let struck = nemesis::strike(&members, &stage.rooms, &shared, &plan, &tell).await;
     sleep_until(begun + orders.length).await;
     let seconds = begun.elapsed().as_secs();
     struck.troubles.into_iter().for_each(|story| shared.trouble(story));
@@ -98,6 +101,7 @@ pub async fn run(orders: &Orders, tell: impl Fn(&str)) -> anyhow::Result<(Counts
     for person in &mut people {
         person.falls_silent().await;
     }
+    let kicks = outcast.await.context("the outcast")?;
     if let Err(error) = end_of(&members, &mut stage, &shared, &mut people).await {
         shared.trouble(format!("{error:#}"));
     }
@@ -117,6 +121,8 @@ pub async fn run(orders: &Orders, tell: impl Fn(&str)) -> anyhow::Result<(Counts
         events: count(&tally.events),
         resumes: count(&tally.resumes),
         reads: count(&tally.reads),
+        again: count(&tally.again),
+        kicks,
     };
     let troubles = std::mem::take(&mut *shared.troubles.lock().expect("nobody panics with the list in hand"));
     let verdict = weigh(&counts, &findings, troubles);

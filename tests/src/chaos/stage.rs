@@ -17,7 +17,7 @@ use crate::PASSWORD;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stage {
     /// The community.
     pub community: CommunityId,

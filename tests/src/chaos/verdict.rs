@@ -27,6 +27,10 @@ pub struct Counts {
     pub resumes: u64,
     /// Reads of history.
     pub reads: u64,
+    /// Tries of sends that were made again.
+    pub again: u64,
+    /// Kicks that were answered.
+    pub kicks: u64,
 }
 
 /// What a run says.
@@ -62,11 +66,11 @@ pub fn weigh(counts: &Counts, findings: &[Finding], troubles: Vec<String>) -> Ve
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seconds, planned: _, faults, acks, failed, events, resumes, reads } = self;
+        let Self { seconds, planned: _, faults, acks, failed, events, resumes, reads, again, kicks } = self;
         write!(
             f,
-            "{seconds} s, {faults} faults: {acks} sends acknowledged, {failed} not; {events} events handed on, \
-             {resumes} connections made again, {reads} reads of history"
+            "{seconds} s, {faults} faults: {acks} sends acknowledged, {failed} not, after {again} tries again; {events} \
+             events handed on, {resumes} connections made again, {reads} reads of history, {kicks} kicks"
         )
     }
 }
