@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -16,8 +16,12 @@ use hubbub_tests::chaos::{
     verdict::Verdict,
 };
 
-/// Most findings that are printed.
+/// Most findings that are printed; one fault can make thousands that are alike.
 const SHOWN_MAX: usize = 40;
+/// Most findings that are printed of those that begin alike.
+const ALIKE_MAX: usize = 4;
+/// Letters by which findings are alike: the invariant and who.
+const ALIKE_LETTERS: usize = 24;
 
 /// Breaks a real cluster and checks what its clients saw.
 #[derive(Debug, Parser)]
@@ -86,6 +90,17 @@ async fn told_to_end() {
     }
 }
 
+/// A few of each sort.
+fn shown(findings: &[String]) -> Vec<&String> {
+    let mut alike: BTreeMap<String, usize> = BTreeMap::new();
+    let few = findings.iter().filter(|finding| {
+        let count = alike.entry(finding.chars().take(ALIKE_LETTERS).collect()).or_default();
+        *count += 1;
+        *count <= ALIKE_MAX
+    });
+    few.take(SHOWN_MAX).collect()
+}
+
 async fn chaos(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let folder = match &arguments.keep {
@@ -128,7 +143,7 @@ async fn chaos(arguments: Arguments) -> anyhow::Result<ExitCode> {
             0
         }
         Verdict::Broken(findings) => {
-            findings.iter().take(SHOWN_MAX).for_each(|finding| println!("{finding}"));
+            shown(findings).iter().for_each(|finding| println!("{finding}"));
             println!(
                 "broken: {} findings; seed {seed}; history and logs are in {}",
                 findings.len(),

@@ -95,6 +95,7 @@ pub async fn settled(members: &Members, rest: Duration) -> anyhow::Result<()> {
     for node in 0..members.len() {
         members.ready_within(node, super::members::READY_WITHIN).await?;
     }
+    members.established().await?;
     sleep(rest).await;
     Ok(())
 }

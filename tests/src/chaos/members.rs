@@ -27,6 +27,8 @@ use crate::postgres::Server;
 
 /// How long a node may take until it is ready: an election and a settled member are 5 s; the rest is a busy machine.
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long the cluster may take until three vote: 10 s of good health, 10 s of rest, and a busy machine.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(90);
 /// How long a node may take to hand everything over and end.
 const ENDS_WITHIN: Duration = Duration::from_secs(90);
 /// How often the nodes are asked whether they are well, and how long that may take.
@@ -73,7 +75,7 @@ fn number(value: &Value) -> Option<u64> {
 }
 
 impl Members {
-    /// Founds a cluster of all nodes of `lab` on `server`, and waits until each is ready.
+    /// Founds a cluster of all nodes of `lab` on `server`, and waits until it can lose any of them.
     ///
     /// # Errors
     /// What a command of the operator's said instead.
@@ -104,6 +106,7 @@ impl Members {
                 members.ready_within(node, READY_WITHIN).await?;
             }
         }
+        members.established().await?;
         Ok(members)
     }
 
@@ -341,19 +344,44 @@ impl Members {
         self.numbers.iter().position(|known| *known == number)
     }
 
-    /// The node that leads, as a node that is well says it.
-    pub async fn leader(&self) -> Option<usize> {
+    /// What the first node that is well says of the cluster.
+    async fn status(&self) -> Option<Value> {
         for node in 0..self.len() {
-            if !self.is_ready(node).await {
-                continue;
-            }
-            let Ok(said) = self.tell(node, &["status", "--json"]).await else { continue };
-            let leader = serde_json::from_str(&said).ok().and_then(|said| field(&said, "leader").and_then(number));
-            if let Some(place) = leader.and_then(|leader| self.numbers.iter().position(|known| *known == leader)) {
-                return Some(place);
+            if self.is_ready(node).await
+                && let Ok(said) = self.tell(node, &["status", "--json"]).await
+            {
+                return serde_json::from_str(&said).ok();
             }
         }
         None
+    }
+
+    /// The node that leads.
+    pub async fn leader(&self) -> Option<usize> {
+        let status = self.status().await?;
+        let leader = field(&status, "leader").and_then(number)?;
+        self.numbers.iter().position(|known| *known == leader)
+    }
+
+    /// Waits until enough nodes vote that the loss of any is ridden out, and no shard is on its way: some 20 s after
+    /// the last of three nodes has started.
+    ///
+    /// # Errors
+    /// When that is not so in time.
+    pub async fn established(&self) -> anyhow::Result<()> {
+        let wanted = if self.len() < 3 { 1 } else { 3 };
+        let until = Instant::now() + ESTABLISHED_WITHIN;
+        let mut told = None;
+        while Instant::now() < until {
+            told = self.status().await;
+            let voters = told.as_ref().and_then(|told| field(told, "voters")?.as_array()).map_or(0, Vec::len);
+            let moving = told.as_ref().and_then(|told| field(told, "moving")).and_then(number);
+            if voters >= wanted && moving == Some(0) {
+                return Ok(());
+            }
+            sleep(ASKED_EVERY).await;
+        }
+        bail!("{} s after the nodes were ready, not {wanted} of them vote: {told:?}", ESTABLISHED_WITHIN.as_secs())
     }
 
     /// Seconds of CPU that a node's process has used.

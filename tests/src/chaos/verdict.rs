@@ -47,7 +47,7 @@ pub enum Verdict {
 /// Weighs a run; what is broken is broken however little happened.
 #[must_use]
 pub fn weigh(counts: &Counts, findings: &[Finding], troubles: Vec<String>) -> Verdict {
-    let broken: Vec<String> = findings.iter().map(Finding::to_string).chain(troubles).collect();
+    let broken: Vec<String> = troubles.into_iter().chain(findings.iter().map(Finding::to_string)).collect();
     if !broken.is_empty() {
         return Verdict::Broken(broken);
     }

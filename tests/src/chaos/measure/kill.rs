@@ -34,7 +34,7 @@ const SEND_WITHIN: Duration = Duration::from_secs(30);
 /// Rooms: some for each node, so that every node is an owner now and then.
 const ROOMS: usize = 12;
 /// How long the cluster rests before the next kill: the node that came back has settled and votes again.
-const REST: Duration = Duration::from_secs(6);
+const REST: Duration = Duration::from_secs(3);
 /// Sends before a kill that have to be accepted, so that the room is open where it will be lost.
 const WARM: usize = 3;
 
