@@ -43,12 +43,13 @@ pub async fn strike(
         let node = aim(members, rooms, step).await;
         let at = begun.elapsed().as_secs_f64();
         let held = step.held.as_millis();
-        tell(&format!("{at:6.1} s  {}: n{node}, for {held} ms", step.fault));
-        shared.breaks(true);
+        let fault = format!("{at:6.1} s  {}: n{node}, for {held} ms", step.fault);
+        tell(&fault);
+        shared.breaks(&fault);
         let done = carry_out(members, step, node).await;
         // Nobody waits for the next fault with something still broken.
         let healed = members.lab.heal();
-        shared.breaks(false);
+        shared.is_whole();
         healed_at = Instant::now();
         match done.and(healed) {
             Ok(()) => struck.faults += 1,

@@ -28,7 +28,7 @@ use super::{
 /// What may still come while nodes are cut off from each other, by the contract.
 const WHILE_BROKEN_MS: u64 = 2_000;
 /// How long an outcast stays out, and in.
-const OUT: Duration = Duration::from_millis(2_500);
+const OUT: Duration = Duration::from_millis(3_500);
 const IN: Duration = Duration::from_millis(1_500);
 /// How long coming back may take.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -101,10 +101,11 @@ impl Outcast {
         if let Some((room, seq, ts)) = leaks.iter().max_by_key(|(.., ts)| ts) {
             self.shared.trouble(format!(
                 "invariant 21: the outcast at n{} was handed {} events after n{at} had answered its kick; the last, {seq} \
-                 of {room}, was taken in {} ms after the answer",
+                 of {room}, was taken in {} ms after the answer, {}",
                 self.home,
                 leaks.len(),
-                ts - answered_ms
+                ts - answered_ms,
+                self.shared.after_what(),
             ));
         }
     }

@@ -90,18 +90,45 @@ pub struct Shared {
     pub troubles: Mutex<Vec<String>>,
     /// Unix milliseconds until when something was broken; `u64::MAX` while it is.
     pub broken_until_ms: AtomicU64,
+    /// The last fault, as it was told.
+    pub last_fault: Mutex<String>,
 }
 
 impl Shared {
     /// Begins with an empty history.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder, tally: Tally::default(), troubles: Mutex::default(), broken_until_ms: AtomicU64::new(0) }
+        Self {
+            recorder,
+            tally: Tally::default(),
+            troubles: Mutex::default(),
+            broken_until_ms: AtomicU64::new(0),
+            last_fault: Mutex::default(),
+        }
     }
 
-    /// Something breaks, or is whole again.
-    pub fn breaks(&self, broken: bool) {
-        self.broken_until_ms.store(if broken { u64::MAX } else { now_ms() }, Ordering::Release);
+    /// Something breaks.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the fault in hand.
+    pub fn breaks(&self, fault: &str) {
+        self.broken_until_ms.store(u64::MAX, Ordering::Release);
+        fault.trim().clone_into(&mut self.last_fault.lock().expect("nobody panics with the fault in hand"));
+    }
+
+    /// It is whole again.
+    pub fn is_whole(&self) {
+        self.broken_until_ms.store(now_ms(), Ordering::Release);
+    }
+
+    /// The last fault, or that there was none.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the fault in hand.
+    #[must_use]
+    pub fn after_what(&self) -> String {
+        let fault = self.last_fault.lock().expect("nobody panics with the fault in hand");
+        if fault.is_empty() { "before any fault".to_owned() } else { format!("during or after `{fault}`") }
     }
 
     /// Whether anything was broken at, or up to [`RECOVERS_MS`] before, `since_ms`, or after it.
