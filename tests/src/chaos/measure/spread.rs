@@ -9,7 +9,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use hubbub_protocol::{ids::Seq, op::Mode};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{Ground, settled, until};
@@ -21,14 +21,17 @@ use crate::chaos::{
 
 /// Rooms.
 const ROOMS: usize = 12;
-/// People in each room: 12 rooms of 20 deliver 20 times what is sent.
-const PEOPLE: usize = 20;
-/// Messages of each room, and the time between two of them: 12 rooms send 120 a second together.
-const MESSAGES: u32 = 400;
-const PERIOD: Duration = Duration::from_millis(100);
+/// People in each room: each message is delivered so many times.
+const PEOPLE: usize = 50;
+/// Messages of each room, and the time between two of them: 12 rooms send 240 a second together, and 12,000 a second
+/// are delivered, about half of what two cores can do with the people beside them.
+const MESSAGES: u32 = 600;
+const PERIOD: Duration = Duration::from_millis(50);
 /// How long deliveries may come late.
 const LATE: Duration = Duration::from_secs(20);
-/// How long nothing happens before.
+/// How long what the people did to come in takes to be over.
+const SETTLES: Duration = Duration::from_secs(5);
+/// How long nothing happens before, so that what nodes use for themselves can be told.
 const REST: Duration = Duration::from_secs(10);
 
 /// Measures one node, then a cluster; returns the lines to be shown.
@@ -74,8 +77,11 @@ async fn once(orders: &Orders) -> anyhow::Result<(f64, String)> {
         }
         clients.push(client);
     }
-    settled(&ground.members, REST).await?;
+    settled(&ground.members, SETTLES).await?;
     let used = || (0..nodes).map(|node| ground.members.cpu_s(node)).sum::<f64>();
+    let idle = used();
+    sleep(REST).await;
+    let idle_share = (used() - idle) / REST.as_secs_f64();
     let (before, begun) = (used(), Instant::now());
     let mut sends = JoinSet::new();
     for (name, client, room) in writers {
@@ -99,8 +105,10 @@ async fn once(orders: &Orders) -> anyhow::Result<(f64, String)> {
     let each_us = cpu_s * 1e6 / delivered.max(1) as f64;
     let missing = if all { "" } else { ", and some were missing" };
     let line = format!(
-        "{nodes} nodes: {delivered} messages delivered in {:.0} s{missing}, {cpu_s:.2} s of CPU, {each_us:.1} us each",
-        begun.elapsed().as_secs_f64()
+        "{nodes} nodes: {delivered} messages delivered in {:.0} s{missing}, {cpu_s:.2} s of CPU, {each_us:.1} us each; \
+         {:.1} % of a core before, when idle",
+        begun.elapsed().as_secs_f64(),
+        idle_share * 100.0,
     );
     Ok((each_us, line))
 }
