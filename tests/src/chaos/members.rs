@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use hubbub_protocol::{ids::RoomId, shard::ShardBits};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -22,13 +21,14 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use self::asking::{field, number};
 use super::{gate::Health, lab::Lab};
 use crate::postgres::Server;
 
+mod asking;
+
 /// How long a node may take until it is ready: an election and a settled member are 5 s; the rest is a busy machine.
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long the cluster may take until three vote: 10 s of good health, 10 s of rest, and a busy machine.
-const ESTABLISHED_WITHIN: Duration = Duration::from_secs(90);
 /// How long a node may take to hand everything over and end.
 const ENDS_WITHIN: Duration = Duration::from_secs(90);
 /// How often the nodes are asked whether they are well, and how long that may take.
@@ -36,9 +36,6 @@ const ASKED_EVERY: Duration = Duration::from_millis(250);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a command of the operator's may take.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
-/// The default of `store.shard_bits`.
-const SHARD_BITS: u8 = 6;
-
 /// The nodes.
 #[derive(Debug)]
 pub struct Members {
@@ -56,22 +53,6 @@ pub struct Members {
 fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status()?;
     if sent.success() { Ok(()) } else { bail!("process {} is gone", child.id()) }
-}
-
-/// A field anywhere in `json`, the outermost first.
-fn field<'a>(json: &'a Value, name: &str) -> Option<&'a Value> {
-    match json {
-        Value::Object(fields) => fields
-            .get(name)
-            .filter(|value| !value.is_null())
-            .or_else(|| fields.values().find_map(|value| field(value, name))),
-        Value::Array(items) => items.iter().find_map(|value| field(value, name)),
-        _ => None,
-    }
-}
-
-fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.trim_start_matches('n').parse().ok())
 }
 
 impl Members {
@@ -332,70 +313,6 @@ impl Members {
         });
         health
     }
-
-    /// The node that orders `room`, by what the store's fence says; none while the database is away.
-    pub async fn owner(&self, room: RoomId) -> Option<usize> {
-        let shard = ShardBits::new(SHARD_BITS).shard_of(room);
-        let sql = format!("SELECT owner FROM shard_fence WHERE shard_id = {shard}");
-        let mut psql = tokio::process::Command::new("psql");
-        psql.args([self.server.url(), "-Atqc", &sql]).stderr(Stdio::null()).kill_on_drop(true);
-        let done = timeout(COMMAND_WITHIN, psql.output()).await.ok()?.ok()?;
-        let number: u64 = String::from_utf8_lossy(&done.stdout).trim().parse().ok()?;
-        self.numbers.iter().position(|known| *known == number)
-    }
-
-    /// What the first node that is well says of the cluster.
-    async fn status(&self) -> Option<Value> {
-        for node in 0..self.len() {
-            if self.is_ready(node).await
-                && let Ok(said) = self.tell(node, &["status", "--json"]).await
-            {
-                return serde_json::from_str(&said).ok();
-            }
-        }
-        None
-    }
-
-    /// The node that leads.
-    pub async fn leader(&self) -> Option<usize> {
-        let status = self.status().await?;
-        let leader = field(&status, "leader").and_then(number)?;
-        self.numbers.iter().position(|known| *known == leader)
-    }
-
-    /// Waits until enough nodes vote that the loss of any is ridden out, and no shard is on its way: some 20 s after
-    /// the last of three nodes has started.
-    ///
-    /// # Errors
-    /// When that is not so in time.
-    pub async fn established(&self) -> anyhow::Result<()> {
-        let wanted = if self.len() < 3 { 1 } else { 3 };
-        let until = Instant::now() + ESTABLISHED_WITHIN;
-        let mut told = None;
-        while Instant::now() < until {
-            told = self.status().await;
-            let voters = told.as_ref().and_then(|told| field(told, "voters")?.as_array()).map_or(0, Vec::len);
-            let moving = told.as_ref().and_then(|told| field(told, "moving")).and_then(number);
-            if voters >= wanted && moving == Some(0) {
-                return Ok(());
-            }
-            sleep(ASKED_EVERY).await;
-        }
-        bail!("{} s after the nodes were ready, not {wanted} of them vote: {told:?}", ESTABLISHED_WITHIN.as_secs())
-    }
-
-    /// Seconds of CPU that a node's process has used.
-    #[must_use]
-    pub fn cpu_s(&self, node: usize) -> f64 {
-        let read = || -> Option<f64> {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid(node)?)).ok()?;
-            let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-            let ticks: u32 = fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
-            // Linux counts a hundred of them in a second for every program.
-            Some(f64::from(ticks) / 100.0)
-        };
-        read().unwrap_or(0.0)
-    }
 }
 
 impl Drop for Members {
@@ -403,20 +320,5 @@ impl Drop for Members {
         for node in 0..self.len() {
             self.kill(node);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_number_is_found_wherever_the_answer_has_it() {
-        let said = json!({"cluster": {"leader": null, "raft": [{"leader": "n3"}]}});
-        assert_eq!(field(&said, "leader").and_then(number), Some(3));
-        assert_eq!(field(&json!({"node": 2}), "node").and_then(number), Some(2));
-        assert_eq!(field(&json!([]), "node"), None);
     }
 }
