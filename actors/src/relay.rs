@@ -125,6 +125,8 @@ pub enum RelayMessage {
     Revoke { user: UserId, done: oneshot::Sender<()> },
     /// So many people follow on other nodes; with what the room's owner knows of this one, if that was told.
     Elsewhere { people: u64, reported: Option<u64> },
+    /// The room's owner on another node is being asked: what it tells meanwhile is newer than its answer.
+    AskingOwner,
     /// Tell the room's owner how many people follow here.
     ReportPeople,
     /// Somebody is typing.
@@ -194,6 +196,8 @@ pub struct RelayState {
     live: Vec<Follower>,
     /// How many live sessions each user has here.
     people: HashMap<UserId, u32>,
+    /// Whether the owner has told how many follow elsewhere since it was asked last.
+    told_meanwhile: bool,
     /// How many people follow on other nodes, as the owner there says.
     elsewhere: u64,
     /// How many people follow here, as counted last, and as the owner on another node knows.
@@ -239,6 +243,7 @@ impl Actor for RelayActor {
             counted: 0,
             reported: 0,
             people_timer: false,
+            told_meanwhile: false,
             unread: HashMap::new(),
             unread_timer: false,
             unread_sent_at: Timestamp(0),
@@ -269,6 +274,7 @@ impl Actor for RelayActor {
             RelayMessage::HeadRead { session, read } => state.head_read(session, read).await,
             RelayMessage::Revoke { user, done } => state.revoke(user, done),
             RelayMessage::Elsewhere { people, reported } => state.elsewhere(people, reported),
+            RelayMessage::AskingOwner => state.told_meanwhile = false,
             RelayMessage::ReportPeople => state.report_people(),
             RelayMessage::Typing { user } => state.typing(user),
             RelayMessage::FlushTyping => state.flush_typing(),

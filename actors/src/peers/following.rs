@@ -88,6 +88,7 @@ async fn ask_once(context: &Arc<Context>, room: RoomId) -> bool {
         }
         return false;
     }
+    context.slots.with_relay(room, |relay| relay.cast(RelayMessage::AskingOwner).is_ok());
     let watch = Watch { room, people: context.slots.people_here(room) };
     let Some(envelope) = context.peers.pack(&watch) else { return false };
     let lane = Class::Deliver.lane(room.raw());

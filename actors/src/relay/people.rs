@@ -60,7 +60,11 @@ impl RelayState {
 
     /// So many people follow on other nodes.
     pub(super) fn elsewhere(&mut self, people: u64, reported: Option<u64>) {
-        self.elsewhere = people;
+        // An answer may come after what was told later; the owner tells those who asked once more.
+        if reported.is_none() || !self.told_meanwhile {
+            self.elsewhere = people;
+        }
+        self.told_meanwhile |= reported.is_none();
         if let Some(reported) = reported {
             self.reported = reported;
             if !self.people_timer {
