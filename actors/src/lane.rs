@@ -16,7 +16,7 @@
 //!
 //! # Failure
 //!
-//! When the store cannot say what became of a batch, the lane asks [`LogStore::resolve`] until it
+//! When the store cannot say what became of a batch, the lane asks [`hubbub_storage::LogStore::resolve`] until it
 //! can, and sends what was not stored once more; the batch is immutable, so that is safe. A fenced shard is given
 //! up; its rooms are loaded anew, and take it over at a fresh epoch if it is still ours.
 

@@ -1,7 +1,7 @@
 //! What the leader does: it finds out who is down, gives shards to nodes, and keeps the right voters.
 //!
 //! One loop on every node, idle where the node does not lead. It proposes what pure functions say ([`Liveness`],
-//! [`plan`](crate::plan), [`autopilot`](crate::autopilot)); what is proposed by a leader that was deposed meanwhile is
+//! [`plan`], [`autopilot`]); what is proposed by a leader that was deposed meanwhile is
 //! refused by epoch or incarnation.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
