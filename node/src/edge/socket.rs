@@ -190,8 +190,12 @@ impl Socket {
     }
 
     fn try_write_all(&self, writing: &mut Writing, room: RoomId, events: &[(Seq, Arc<Frame>)]) {
-        let slices: Vec<_> = events.iter().map(|(_, frame)| IoSlice::new(frame.wire(self.format))).collect();
-        let mut written = match self.stream.try_write_vectored(&slices) {
+        // On the stack: a list on the heap would be an allocation for every follower.
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        for (slice, (_, frame)) in slices.iter_mut().zip(events) {
+            *slice = IoSlice::new(frame.wire(self.format));
+        }
+        let mut written = match self.stream.try_write_vectored(&slices[..events.len().min(SLICES_MAX)]) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
