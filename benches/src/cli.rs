@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::peer::Spec;
 use crate::peer::hubbub::default_binary;
 use crate::schedule::{CASES, Case};
 
@@ -111,12 +112,6 @@ pub(crate) enum FloorMode {
     Direct,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PeerName {
-    Floor,
-    Hubbub,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
     /// The node's program [default: `hubbub` beside this program]
@@ -154,8 +149,9 @@ pub(crate) struct CompareArgs {
     pub(crate) cases: Vec<Case>,
     #[arg(long, default_value_t = 3)]
     pub(crate) runs: u32,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "floor,hubbub")]
-    pub(crate) peers: Vec<PeerName>,
+    /// Servers that take turns; a node's settings follow its name as @KEY=VALUE, as in hubbub@edge.heartbeat=30s
+    #[arg(long, value_delimiter = ',', default_value = "floor,hubbub")]
+    pub(crate) peers: Vec<Spec>,
     /// Seconds measured
     #[arg(long, default_value_t = 6)]
     pub(crate) window: u64,
@@ -171,8 +167,9 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GatherArgs {
-    #[arg(long, value_enum)]
-    pub(crate) peer: PeerName,
+    /// The server; a node's settings follow its name as @KEY=VALUE
+    #[arg(long)]
+    pub(crate) peer: Spec,
     #[arg(long, default_value_t = 100)]
     pub(crate) per_room: usize,
     /// Clients joining at the same time

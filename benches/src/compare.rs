@@ -9,61 +9,41 @@ use anyhow::Result;
 use crate::load::{self, RunReport};
 use crate::peer::Peer;
 use crate::peer::floor::FloorPeer;
-use crate::peer::hubbub::HubbubPeer;
 use crate::schedule::{Case, Timing};
 
-/// The servers of one comparison; each is one process for all of it.
-#[derive(Debug, Default)]
-pub(crate) struct Peers {
-    pub(crate) floor: Option<Arc<FloorPeer>>,
-    pub(crate) hubbub: Option<Arc<HubbubPeer>>,
-}
-
-impl Peers {
-    /// Runs every case `runs` times on each peer and tells `show` of each run as it ends.
-    pub(crate) async fn compare(
-        &self,
-        cases: &[Case],
-        runs: u32,
-        timing: Timing,
-        mut show: impl FnMut(&RunReport) -> Result<()>,
-    ) -> Result<Vec<RunReport>> {
-        let mut reports = Vec::new();
-        for case in cases {
-            for run in 1..=runs {
-                if let Some(peer) = &self.floor {
-                    reports.push(load::run(peer, *case, timing, run).await?);
-                    reports.last().map_or(Ok(()), &mut show)?;
-                }
-                if let Some(peer) = &self.hubbub {
-                    reports.push(load::run(peer, *case, timing, run).await?);
-                    reports.last().map_or(Ok(()), &mut show)?;
-                }
+/// Runs every case `runs` times on each of `peers` and tells `show` of each run as it ends.
+pub(crate) async fn compare(
+    peers: &[Arc<dyn Peer>],
+    cases: &[Case],
+    runs: u32,
+    timing: Timing,
+    mut show: impl FnMut(&RunReport) -> Result<()>,
+) -> Result<Vec<RunReport>> {
+    let mut reports = Vec::new();
+    for case in cases {
+        for run in 1..=runs {
+            for peer in peers {
+                let report = load::run(peer, *case, timing, run).await?;
+                show(&report)?;
+                reports.push(report);
             }
         }
-        Ok(reports)
     }
-
-    pub(crate) async fn stop(&self) -> Result<()> {
-        if let Some(peer) = &self.floor {
-            peer.stop().await?;
-        }
-        if let Some(peer) = &self.hubbub {
-            peer.stop().await?;
-        }
-        Ok(())
-    }
+    Ok(reports)
 }
 
 /// The medians of one case on one peer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Summary {
     pub(crate) case: &'static str,
-    pub(crate) peer: &'static str,
+    pub(crate) peer: String,
     pub(crate) runs: usize,
     pub(crate) cpu_us_min: f64,
     pub(crate) cpu_us_median: f64,
     pub(crate) cpu_us_max: f64,
+    /// The part of the median that the server's own program used, without its database and cache.
+    pub(crate) node_cpu_us_median: f64,
+    pub(crate) bytes_per_delivery: f64,
     /// Times the floor's median of the same case, where it ran.
     pub(crate) times_floor: Option<f64>,
     pub(crate) delivery_p50_ms: f64,
@@ -75,28 +55,30 @@ pub(crate) struct Summary {
 
 /// Summarises `reports` by case and peer, in the order in which they first appear.
 pub(crate) fn summarise(reports: &[RunReport]) -> Vec<Summary> {
-    let mut keys: Vec<(&str, &str)> = Vec::new();
+    let mut keys: Vec<(&'static str, &str)> = Vec::new();
     for report in reports {
-        if !keys.contains(&(report.case, report.peer)) {
-            keys.push((report.case, report.peer));
+        if !keys.contains(&(report.case, &report.peer)) {
+            keys.push((report.case, &report.peer));
         }
     }
-    let of = |case, peer| -> Vec<&RunReport> {
-        let is_it = |report: &&RunReport| (report.case, report.peer) == (case, peer);
+    let of = |case: &str, peer: &str| -> Vec<&RunReport> {
+        let is_it = |report: &&RunReport| (report.case, report.peer.as_str()) == (case, peer);
         reports.iter().filter(is_it).collect()
     };
     let cpu = |runs: &[&RunReport]| median(runs, |run| run.cpu_us_per_delivery);
-    let summary = |case: &'static str, peer: &'static str| {
+    let summary = |case: &'static str, peer: &str| {
         let runs = of(case, peer);
         let floor = cpu(&of(case, FloorPeer::NAME));
         let times = |run: &&RunReport| run.cpu_us_per_delivery;
         Summary {
             case,
-            peer,
+            peer: peer.to_owned(),
             runs: runs.len(),
             cpu_us_min: runs.iter().map(times).fold(f64::INFINITY, f64::min),
             cpu_us_median: cpu(&runs),
             cpu_us_max: runs.iter().map(times).fold(0.0, f64::max),
+            node_cpu_us_median: median(&runs, RunReport::node_cpu_us),
+            bytes_per_delivery: median(&runs, |run| run.bytes_per_delivery),
             times_floor: (floor > 0.0).then(|| cpu(&runs) / floor),
             delivery_p50_ms: median(&runs, |run| run.delivery.p50_ms),
             delivery_p99_ms: median(&runs, |run| run.delivery.p99_ms),
@@ -122,16 +104,21 @@ fn median(runs: &[&RunReport], value: impl Fn(&RunReport) -> f64) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::ledger::Verdict;
+    use crate::processes::Role;
     use crate::recorder::Latency;
 
-    pub(crate) fn report(peer: &'static str, cpu_us: f64, lost: u64) -> RunReport {
+    pub(crate) fn report(peer: &str, cpu_us: f64, lost: u64) -> RunReport {
         RunReport {
-            peer,
+            peer: peer.to_owned(),
             case: "fan5k",
             run: 1,
             cpu_us_per_delivery: cpu_us,
+            cpu_us_per_delivery_by: BTreeMap::from([(Role::Node, cpu_us - 1.0), (Role::Database, 1.0)]),
+            bytes_per_delivery: 300.0,
             deliveries_per_s: 5_000.0,
             window_s: 6.0,
             server_cpu_ms: 300.0,
@@ -157,9 +144,10 @@ pub(crate) mod tests {
         let [floor, hubbub] = &summarise(&reports)[..] else {
             panic!("one summary a peer");
         };
-        assert_eq!((floor.peer, floor.cpu_us_median, floor.times_floor), ("floor", 11.0, Some(1.0)));
+        assert_eq!((&*floor.peer, floor.cpu_us_median, floor.times_floor), ("floor", 11.0, Some(1.0)));
         assert_eq!((hubbub.cpu_us_min, hubbub.cpu_us_median, hubbub.cpu_us_max), (14.0, 16.0, 90.0));
         assert_eq!((hubbub.runs, hubbub.clean_runs), (3, 2));
+        assert!((hubbub.node_cpu_us_median - 15.0).abs() < f64::EPSILON, "{hubbub:?}");
         assert_eq!(hubbub.times_floor, Some(16.0 / 11.0));
     }
 

@@ -18,7 +18,7 @@ use crate::link::Link;
 use crate::parallel::in_parallel;
 use crate::peer::{Acknowledgement, Peer};
 use crate::recorder::Recorder;
-use crate::scan::{Heard, hear};
+use crate::scan::Heard;
 use crate::schedule::Schedule;
 use crate::scratch;
 use crate::ws::{self, Inbox};
@@ -29,6 +29,7 @@ const HEARTBEAT_SLICES: usize = 20;
 
 #[derive(Debug)]
 pub(crate) struct Crowd {
+    peer: Arc<dyn Peer>,
     clients: Vec<Client>,
     recorder: Arc<Mutex<Recorder>>,
     join_times: Vec<Duration>,
@@ -46,8 +47,8 @@ struct Client {
 
 impl Crowd {
     /// Lets `clients` clients join, `at_once` at a time; client `c` joins `rooms[c % rooms.len()]`.
-    pub(crate) async fn join<P: Peer>(
-        peer: &Arc<P>,
+    pub(crate) async fn join(
+        peer: &Arc<dyn Peer>,
         rooms: &[String],
         clients: usize,
         at_once: usize,
@@ -55,20 +56,24 @@ impl Crowd {
         let rooms: Vec<Arc<str>> = rooms.iter().map(|room| Arc::from(room.as_str())).collect();
         let joined = in_parallel(clients, at_once, |index| {
             let (peer, room) = (Arc::clone(peer), Arc::clone(&rooms[index % rooms.len()]));
+            let place = place(index, rooms.len());
             async move {
                 let begun = Instant::now();
-                let (link, inbox) =
-                    peer.join(index, &room).await.with_context(|| format!("client {index} could not join"))?;
+                let (link, inbox) = peer
+                    .join(index, place, &room)
+                    .await
+                    .with_context(|| format!("client {index} could not join"))?;
                 let client = Client { link: Arc::new(link), inbox, room, ledger: Arc::default() };
                 Ok((client, begun.elapsed()))
             }
         });
         let (clients, join_times) = joined.await?.into_iter().unzip();
-        Ok(Self { clients, recorder: Arc::new(Mutex::new(Recorder::new()?)), join_times, tasks: JoinSet::new() })
+        let (peer, recorder) = (Arc::clone(peer), Arc::new(Mutex::new(Recorder::new()?)));
+        Ok(Self { peer, clients, recorder, join_times, tasks: JoinSet::new() })
     }
 
     /// Starts the readers and the heartbeats.
-    pub(crate) fn listen<P: Peer>(&mut self, schedule: &Arc<Schedule>) {
+    pub(crate) fn listen(&mut self, schedule: &Arc<Schedule>) {
         for (index, client) in self.clients.iter_mut().enumerate() {
             let mut reader = Reader {
                 index,
@@ -77,12 +82,13 @@ impl Crowd {
                 ledger: Arc::clone(&client.ledger),
                 recorder: Arc::clone(&self.recorder),
                 schedule: Arc::clone(schedule),
-                acknowledgement: P::ACKNOWLEDGEMENT,
+                echoes: self.peer.acknowledgement() == Acknowledgement::Echo,
+                peer: Arc::clone(&self.peer),
             };
             let inbox = std::mem::take(&mut client.inbox);
             self.tasks.spawn(async move { reader.run(inbox).await });
         }
-        if let Some(text) = P::HEARTBEAT {
+        if let Some(text) = self.peer.heartbeat() {
             self.tasks.spawn(heartbeats(self.links(), text));
         }
     }
@@ -97,6 +103,11 @@ impl Crowd {
 
     pub(crate) fn delivered(&self) -> u64 {
         lock(&self.recorder).delivered()
+    }
+
+    /// Bytes that clients have read, without what TCP and IP put around them.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        lock(&self.recorder).received_bytes()
     }
 
     /// Ends all tasks and connections and gives what they wrote down.
@@ -116,7 +127,9 @@ struct Reader {
     ledger: Arc<Mutex<Ledger>>,
     recorder: Arc<Mutex<Recorder>>,
     schedule: Arc<Schedule>,
-    acknowledgement: Acknowledgement,
+    peer: Arc<dyn Peer>,
+    /// Whether its own copy tells a sender that a message was taken.
+    echoes: bool,
 }
 
 impl Reader {
@@ -125,6 +138,7 @@ impl Reader {
         let mut open = inbox.drain(&mut [], |opcode, payload| self.enter(opcode, payload)).is_ok();
         while open && self.link.stream().readable().await.is_ok() {
             let read = scratch::read(self.link.stream(), |fresh| {
+                lock(&self.recorder).bytes(fresh.len());
                 inbox.drain(fresh, |opcode, payload| self.enter(opcode, payload))
             });
             open = matches!(read, Ok(None | Some(Ok(()))));
@@ -134,7 +148,7 @@ impl Reader {
 
     fn enter(&self, opcode: u8, payload: &[u8]) {
         let heard = match opcode {
-            ws::TEXT => hear(payload, &self.room),
+            ws::TEXT => self.peer.hear(payload, &self.room),
             _ => Heard::Other,
         };
         let entry = lock(&self.ledger).enter(heard, &self.schedule);
@@ -144,7 +158,7 @@ impl Reader {
                 let own = self.schedule.sender(number) == self.index;
                 let mut recorder = lock(&self.recorder);
                 recorder.delivery(number, now, &self.schedule);
-                if own && self.acknowledgement == Acknowledgement::Echo {
+                if own && self.echoes {
                     recorder.answer(number, now, &self.schedule);
                 }
             }
@@ -152,6 +166,12 @@ impl Reader {
             Entry::Nothing => {}
         }
     }
+}
+
+/// Which of a server's nodes client `client` is at: members of a room follow each other around the nodes, and rooms
+/// begin at different ones, so that senders are spread as well.
+fn place(client: usize, rooms: usize) -> usize {
+    client / rooms + client % rooms
 }
 
 async fn heartbeats(links: Vec<Arc<Link>>, text: &'static str) {
@@ -173,4 +193,30 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn take<T>(shared: Arc<Mutex<T>>) -> Result<T> {
     let mutex = Arc::into_inner(shared).context("a reader outlived its crowd")?;
     Ok(mutex.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_of_every_room_and_all_senders_are_spread_over_the_nodes() {
+        for (rooms, members, senders, nodes) in
+            [(10, 100, 20, 3), (1, 500, 20, 2), (100, 10, 200, 3), (2, 30, 4, 3)]
+        {
+            let at = |clients: &mut dyn Iterator<Item = usize>| {
+                let mut counts = vec![0_usize; nodes];
+                clients.for_each(|client| counts[place(client, rooms) % nodes] += 1);
+                counts
+            };
+            let even =
+                |counts: &[usize]| counts.iter().max() <= counts.iter().min().map(|least| least + 1).as_ref();
+            for room in 0..rooms {
+                let counts = at(&mut (0..members).map(|member| room + member * rooms));
+                assert!(even(&counts), "room {room} of {rooms}: {counts:?}");
+            }
+            let counts = at(&mut (0..senders));
+            assert!(counts.iter().all(|count| *count * nodes * 2 > senders), "senders: {counts:?}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::crowd::Crowd;
 use crate::ledger;
 use crate::load::per;
 use crate::peer::Peer;
-use crate::procfs;
+use crate::processes::Usage;
 use crate::recorder::{Latency, summary};
 use crate::schedule::{Case, Schedule, Timing};
 
@@ -28,7 +28,7 @@ pub(crate) struct Gathering {
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct GatherReport {
-    pub(crate) peer: &'static str,
+    pub(crate) peer: String,
     pub(crate) connections: usize,
     pub(crate) per_room: usize,
     /// From the first connection asked for to the last one joined.
@@ -49,28 +49,28 @@ pub(crate) struct GatherReport {
 }
 
 /// Gathers all connections on a fresh `peer`, holds them, and lets them go.
-pub(crate) async fn gather<P: Peer>(peer: &Arc<P>, gathering: Gathering) -> Result<GatherReport> {
+pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering) -> Result<GatherReport> {
     let Gathering { connections, per_room, at_once, hold } = gathering;
-    let rss_start_kib = procfs::rss_kib(&peer.pids())?;
+    let rss_start_kib = Usage::of(&peer.parts())?.rss_kib();
     let rooms = peer.prepare(connections.div_ceil(per_room), connections).await?;
-    let rss_prepared_kib = procfs::rss_kib(&peer.pids())?;
-    let (begun, cpu_before) = (Instant::now(), procfs::cpu(&peer.pids())?);
+    let rss_prepared_kib = Usage::of(&peer.parts())?.rss_kib();
+    let (begun, cpu_before) = (Instant::now(), Usage::of(&peer.parts())?.cpu());
     let mut crowd = Crowd::join(peer, &rooms, connections, at_once).await?;
     let joined = begun.elapsed();
-    let cpu_joining = procfs::cpu(&peer.pids())?.saturating_sub(cpu_before);
+    let cpu_joining = Usage::of(&peer.parts())?.cpu().saturating_sub(cpu_before);
     let schedule = Arc::new(silence(rooms.len(), per_room));
-    crowd.listen::<P>(&schedule);
-    let (held, cpu_before) = (Instant::now(), procfs::cpu(&peer.pids())?);
+    crowd.listen(&schedule);
+    let (held, cpu_before) = (Instant::now(), Usage::of(&peer.parts())?.cpu());
     sleep(hold).await;
-    let cpu_idle = procfs::cpu(&peer.pids())?.saturating_sub(cpu_before);
+    let cpu_idle = Usage::of(&peer.parts())?.cpu().saturating_sub(cpu_before);
     let idle_cpu_percent = 100.0 * cpu_idle.as_secs_f64() / held.elapsed().as_secs_f64();
-    let rss_joined_kib = procfs::rss_kib(&peer.pids())?;
+    let rss_joined_kib = Usage::of(&peer.parts())?.rss_kib();
     let join = summary(crowd.join_times())?;
     let (ledgers, _) = crowd.finish().await?;
     let verdict = ledger::judge(&ledgers, |client| client % rooms.len(), &schedule, &[], false);
     let each = |from: u64| rss_joined_kib.saturating_sub(from) as f64 / connections as f64;
     Ok(GatherReport {
-        peer: P::NAME,
+        peer: peer.name().to_owned(),
         connections,
         per_room,
         joined_s: joined.as_secs_f64(),

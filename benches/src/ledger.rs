@@ -4,6 +4,7 @@
 //! - A message counts as received once; each further copy is `doubled`.
 //! - It is `out_of_order` when its seq is not above the client's last one, or when the same sender's later message
 //!   came first.
+//! - Where a server gives no seq, the first half of that and holes cannot be told; the rest holds all the same.
 //! - `lost` is judged per client against every message sent to its room and not refused, answered or not.
 //! - Two members agree on a room's order when their order hashes are equal; only members that lost nothing are asked,
 //!   since a loss is counted already.
@@ -84,18 +85,20 @@ impl Ledger {
         self.closed = true;
     }
 
-    fn enter_message(&mut self, seq: u64, number: u32, sender: usize) -> Entry {
+    fn enter_message(&mut self, seq: Option<u64>, number: u32, sender: usize) -> Entry {
         if !self.seen.insert(number) {
             self.faults.doubled += 1;
             return Entry::Nothing;
         }
-        let late = self.last_seq.is_some_and(|last| seq <= last);
+        let late = self.last_seq.is_some_and(|last| seq.is_some_and(|seq| seq <= last));
         let newest = self.last_of_sender.entry(sender).or_insert(number);
         let overtaken = *newest > number;
         *newest = number.max(*newest);
         self.faults.out_of_order += u64::from(late || overtaken);
-        self.advance(seq);
-        self.order_hash = fold(fold(self.order_hash, u64::from(number)), seq);
+        if let Some(seq) = seq {
+            self.advance(seq);
+        }
+        self.order_hash = fold(fold(self.order_hash, u64::from(number)), seq.unwrap_or_default());
         Entry::Delivery { number }
     }
 

@@ -17,6 +17,7 @@ mod load;
 mod pacer;
 mod parallel;
 mod peer;
+mod processes;
 mod procfs;
 mod recorder;
 mod replay;
@@ -30,7 +31,6 @@ mod store;
 mod ws;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -38,12 +38,9 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use self::cli::{Cli, Command, CompareArgs, FloorMode, GatherArgs, PeerName, Together};
-use self::compare::{Peers, summarise};
+use self::cli::{Cli, Command, CompareArgs, FloorMode, GatherArgs, Together};
+use self::compare::{compare, summarise};
 use self::gather::{Gathering, gather};
-use self::peer::Peer;
-use self::peer::floor::FloorPeer;
-use self::peer::hubbub::HubbubPeer;
 use self::schedule::Timing;
 
 /// Longest wait for deliveries still under way when the last message of a run has been sent.
@@ -110,12 +107,9 @@ fn run_roundtrips(archives: &[Together], binary: &Path, json: bool) -> Result<()
 
 async fn run_compare(args: CompareArgs) -> Result<()> {
     ensure!(args.window > 0, "a window of 0 s measures nothing");
-    let mut peers = Peers::default();
-    if args.peers.contains(&PeerName::Hubbub) {
-        peers.hubbub = Some(Arc::new(HubbubPeer::start(&args.node.binary()?).await?));
-    }
-    if args.peers.contains(&PeerName::Floor) {
-        peers.floor = Some(Arc::new(FloorPeer::start().await?));
+    let mut peers = Vec::with_capacity(args.peers.len());
+    for spec in &args.peers {
+        peers.push(peer::start(spec, &args.node).await?);
     }
     let timing = Timing {
         warm_up: Duration::from_secs(args.warm_up),
@@ -131,8 +125,10 @@ async fn run_compare(args: CompareArgs) -> Result<()> {
         }
         report::run_row(run)
     };
-    let reports = peers.compare(&args.cases, args.runs, timing, show).await?;
-    peers.stop().await?;
+    let reports = compare(&peers, &args.cases, args.runs, timing, show).await?;
+    for peer in &peers {
+        peer.stop().await?;
+    }
     let summaries = summarise(&reports);
     if args.json {
         return summaries.iter().try_for_each(|summary| report::json("summary", summary));
@@ -143,19 +139,11 @@ async fn run_compare(args: CompareArgs) -> Result<()> {
 async fn run_gather(connections: usize, hold: Duration, args: GatherArgs) -> Result<()> {
     ensure!(connections > 0 && args.per_room > 0, "nobody is nothing to measure");
     let gathering = Gathering { connections, per_room: args.per_room, at_once: args.at_once, hold };
-    let report = match args.peer {
-        PeerName::Floor => gather_and_stop(FloorPeer::start().await?, gathering).await?,
-        PeerName::Hubbub => gather_and_stop(HubbubPeer::start(&args.node.binary()?).await?, gathering).await?,
-    };
+    let peer = peer::start(&args.peer, &args.node).await?;
+    let report = gather(&peer, gathering).await?;
+    peer.stop().await?;
     if args.json {
         return report::json("gather", &report);
     }
     report::gathering(&report)
-}
-
-async fn gather_and_stop<P: Peer>(peer: P, gathering: Gathering) -> Result<gather::GatherReport> {
-    let peer = Arc::new(peer);
-    let report = gather(&peer, gathering).await?;
-    peer.stop().await?;
-    Ok(report)
 }

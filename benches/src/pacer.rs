@@ -23,7 +23,8 @@ use crate::ws;
 const QUEUE_MESSAGES_MAX: usize = 1_024;
 
 /// Sends all of `schedule` through the first links and returns the numbers that were written, in order.
-pub(crate) async fn pace<P: Peer>(
+pub(crate) async fn pace(
+    peer: Arc<dyn Peer>,
     links: Vec<Arc<Link>>,
     rooms: Arc<[String]>,
     schedule: Arc<Schedule>,
@@ -34,7 +35,7 @@ pub(crate) async fn pace<P: Peer>(
     for link in links.into_iter().take(senders) {
         let (queue, due) = channel(QUEUE_MESSAGES_MAX);
         queues.push(queue);
-        tasks.spawn(send_all::<P>(link, Arc::clone(&rooms), Arc::clone(&schedule), due));
+        tasks.spawn(send_all(Arc::clone(&peer), link, Arc::clone(&rooms), Arc::clone(&schedule), due));
     }
     let clock = thread::Builder::new().name("pacer".to_owned()).spawn(move || keep_time(&schedule, &queues))?;
     let mut sent = tasks.join_all().await.concat();
@@ -58,7 +59,8 @@ fn keep_time(schedule: &Schedule, queues: &[Sender<u32>]) {
     }
 }
 
-async fn send_all<P: Peer>(
+async fn send_all(
+    peer: Arc<dyn Peer>,
     link: Arc<Link>,
     rooms: Arc<[String]>,
     schedule: Arc<Schedule>,
@@ -67,7 +69,7 @@ async fn send_all<P: Peer>(
     let mut sent = Vec::new();
     while let Some(number) = due.recv().await {
         let room = &rooms[schedule.room(number)];
-        let text = P::say(number, room, Uuid::now_v7(), &text_of(number, BODY_BYTES));
+        let text = peer.say(number, room, Uuid::now_v7(), &text_of(number, BODY_BYTES));
         if link.send(ws::TEXT, text.as_bytes()).await.is_err() {
             break;
         }

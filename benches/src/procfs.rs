@@ -12,8 +12,12 @@ const TICKS_PER_S: u64 = 100;
 pub(crate) struct Stat {
     /// `Z` once the process has ended and nobody has asked for its status.
     pub(crate) state: char,
+    /// The process that started it, or that took it over.
+    pub(crate) parent: u32,
     /// User and system time of all threads, also of those that have ended. Grows in steps of 10 ms.
     pub(crate) cpu: Duration,
+    /// The same of its children that have ended and were waited for, and of theirs.
+    pub(crate) cpu_of_ended_children: Duration,
 }
 
 pub(crate) fn stat(pid: u32) -> Result<Stat> {
@@ -22,14 +26,9 @@ pub(crate) fn stat(pid: u32) -> Result<Stat> {
     parse_stat(&text).with_context(|| format!("{path} is not of the known form"))
 }
 
-/// CPU time of all of `pids`.
-pub(crate) fn cpu(pids: &[u32]) -> Result<Duration> {
-    pids.iter().map(|pid| stat(*pid).map(|stat| stat.cpu)).sum()
-}
-
-/// Resident memory of all of `pids` in KiB.
-pub(crate) fn rss_kib(pids: &[u32]) -> Result<u64> {
-    pids.iter().map(|pid| status_kib(*pid, "VmRSS")?.context("the process has ended")).sum()
+/// CPU time of this process.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    Ok(stat(std::process::id())?.cpu)
 }
 
 /// A field of `/proc/PID/status` in KiB; `None` for a process that has ended and so has no memory.
@@ -44,11 +43,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    let mut times = fields.skip(10);
-    let user: u64 = times.next()?.parse().ok()?;
-    let system: u64 = times.next()?.parse().ok()?;
-    let cpu = Duration::from_millis((user + system) * 1_000 / TICKS_PER_S);
-    Some(Stat { state, cpu })
+    let parent = fields.next()?.parse().ok()?;
+    let mut ticks = fields.skip(9).map(str::parse::<u64>);
+    let mut both = || Some(ticks.next()?.ok()? + ticks.next()?.ok()?);
+    let time = |ticks: u64| Duration::from_millis(ticks * 1_000 / TICKS_PER_S);
+    let (cpu, cpu_of_ended_children) = (time(both()?), time(both()?));
+    Some(Stat { state, parent, cpu, cpu_of_ended_children })
 }
 
 fn parse_kib(text: &str, field: &str) -> Option<u64> {
@@ -66,7 +66,8 @@ mod tests {
     fn the_name_of_a_process_cannot_confuse_its_times() {
         let text = "42 (a) S (b)) R 1 42 42 0 -1 4194304 100 0 0 0 150 25 9 9 20 0 1 0 100 1 1";
         let stat = parse_stat(text).expect("the known form");
-        assert_eq!(stat, Stat { state: 'R', cpu: Duration::from_millis(1_750) });
+        let (cpu, cpu_of_ended_children) = (Duration::from_millis(1_750), Duration::from_millis(180));
+        assert_eq!(stat, Stat { state: 'R', parent: 1, cpu, cpu_of_ended_children });
         assert_eq!(parse_stat("42 (x) R 1"), None);
     }
 
@@ -80,11 +81,11 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_and_its_work_takes_time() {
-        let pids = [std::process::id()];
-        assert!(rss_kib(&pids).expect("readable") > 100);
-        let before = cpu(&pids).expect("readable");
+        let kib = status_kib(std::process::id(), "VmRSS").expect("readable");
+        assert!(kib.expect("it lives") > 100);
+        let before = own_cpu().expect("readable");
         let mut spins = 0_u64;
-        while cpu(&pids).expect("readable") < before + Duration::from_millis(20) {
+        while own_cpu().expect("readable") < before + Duration::from_millis(20) {
             spins += 1;
             assert!(spins < 100_000_000, "no CPU time was counted");
         }

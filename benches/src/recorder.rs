@@ -19,6 +19,7 @@ const LATENCY_US_MAX: u64 = 600_000_000;
 #[derive(Debug)]
 pub(crate) struct Recorder {
     delivered: u64,
+    received_bytes: u64,
     deliveries: Histogram<u64>,
     answers: Histogram<u64>,
 }
@@ -36,6 +37,7 @@ impl Recorder {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             delivered: 0,
+            received_bytes: 0,
             deliveries: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
             answers: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
         })
@@ -52,6 +54,15 @@ impl Recorder {
 
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Enters that a client has read so many bytes.
+    pub(crate) fn bytes(&mut self, read: usize) {
+        self.received_bytes += read as u64;
+    }
+
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 
     pub(crate) fn delivery_latency(&self) -> Latency {

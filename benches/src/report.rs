@@ -9,6 +9,7 @@ use crate::compare::Summary;
 use crate::gather::GatherReport;
 use crate::import::ImportReport;
 use crate::load::RunReport;
+use crate::processes::Role;
 use crate::replay::ReplayReport;
 use crate::roundtrip::RoundtripReport;
 use crate::store::StoreReport;
@@ -50,12 +51,14 @@ pub(crate) fn stores(reports: &[StoreReport]) -> Result<()> {
     Ok(())
 }
 
-const RUN_HEAD: [&str; 11] = [
+const RUN_HEAD: [&str; 13] = [
     "case",
     "run",
     "peer",
     "us/delivery",
+    "of which node / database / cache",
     "deliveries/s",
+    "bytes/delivery",
     "p50 / p99 ms",
     "ack p50 ms",
     "RSS MiB",
@@ -72,15 +75,17 @@ pub(crate) fn run_row(report: &RunReport) -> Result<()> {
     say(&row(&run_cells(report)))
 }
 
-fn run_cells(report: &RunReport) -> [String; 11] {
+fn run_cells(report: &RunReport) -> [String; 13] {
     let verdict = &report.verdict;
     let faults = &verdict.faults;
     [
         report.case.to_owned(),
         report.run.to_string(),
-        report.peer.to_owned(),
+        report.peer.clone(),
         format!("{:.1}", report.cpu_us_per_delivery),
+        by_role(report),
         format!("{:.0}", report.deliveries_per_s),
+        format!("{:.0}", report.bytes_per_delivery),
         format!("{:.1} / {:.1}", report.delivery.p50_ms, report.delivery.p99_ms),
         format!("{:.1}", report.ack.p50_ms),
         mib(report.server_rss_kib as f64),
@@ -88,6 +93,13 @@ fn run_cells(report: &RunReport) -> [String; 11] {
         format!("{}/{}/{}", faults.doubled, faults.out_of_order, verdict.diverged_rooms),
         other_faults(report),
     ]
+}
+
+/// What each role used of a delivery's CPU time; a dash for a role that the server has not.
+fn by_role(report: &RunReport) -> String {
+    let of = |role: Role| report.cpu_us_per_delivery_by.get(&role);
+    let cell = |role| of(role).map_or_else(|| "-".to_owned(), |us| format!("{us:.1}"));
+    [Role::Node, Role::Database, Role::Cache].map(cell).join(" / ")
 }
 
 /// The faults that nearly never happen, by name.
@@ -119,23 +131,27 @@ pub(crate) fn summaries(summaries: &[Summary]) -> Result<()> {
     ))
 }
 
-const SUMMARY_HEAD: [&str; 8] = [
+const SUMMARY_HEAD: [&str; 10] = [
     "case",
     "peer",
     "us/delivery min / median / max",
+    "of which node",
     "times floor",
+    "bytes/delivery",
     "p50 / p99 ms",
     "ack p50 ms",
     "RSS MiB",
     "clean runs",
 ];
 
-fn summary_cells(summary: &Summary) -> [String; 8] {
+fn summary_cells(summary: &Summary) -> [String; 10] {
     [
         summary.case.to_owned(),
-        summary.peer.to_owned(),
+        summary.peer.clone(),
         format!("{:.1} / {:.1} / {:.1}", summary.cpu_us_min, summary.cpu_us_median, summary.cpu_us_max),
+        format!("{:.1}", summary.node_cpu_us_median),
         summary.times_floor.map_or_else(|| "-".to_owned(), |times| format!("{times:.2}")),
+        format!("{:.0}", summary.bytes_per_delivery),
         format!("{:.1} / {:.1}", summary.delivery_p50_ms, summary.delivery_p99_ms),
         format!("{:.1}", summary.ack_p50_ms),
         mib(summary.rss_kib),
@@ -157,7 +173,7 @@ pub(crate) fn gathering(report: &GatherReport) -> Result<()> {
         "closed",
     ];
     let cells = [
-        report.peer.to_owned(),
+        report.peer.clone(),
         report.connections.to_string(),
         format!("{:.2}", report.joined_s),
         format!("{:.1} / {:.1}", report.join.p50_ms, report.join.p99_ms),
@@ -280,9 +296,9 @@ mod tests {
         let head = head(&RUN_HEAD);
         let bars = |line: &str| line.matches('|').count();
         let row = row(&run_cells(&report("floor", 12.34, 0)));
-        assert!(head.lines().all(|line| bars(line) == 12), "{head}");
-        assert_eq!(bars(&row), 12);
-        assert!(row.starts_with("| fan5k | 1 | floor | 12.3 | 5000 |"), "{row}");
+        assert!(head.lines().all(|line| bars(line) == 14), "{head}");
+        assert_eq!(bars(&row), 14);
+        assert!(row.starts_with("| fan5k | 1 | floor | 12.3 | 11.3 / 1.0 / - | 5000 | 300 |"), "{row}");
     }
 
     #[test]
@@ -299,7 +315,7 @@ mod tests {
         let summaries = compare::summarise(&[report("hubbub", 14.0, 0)]);
         let cells = summary_cells(&summaries[0]);
         assert_eq!(cells[2], "14.0 / 14.0 / 14.0");
-        assert_eq!(cells[3], "-");
-        assert_eq!(cells[7], "1 of 1");
+        assert_eq!((&*cells[3], &*cells[4]), ("13.0", "-"));
+        assert_eq!(cells[9], "1 of 1");
     }
 }

@@ -36,7 +36,7 @@ type Tail = Arc<std::sync::Mutex<VecDeque<String>>>;
 
 #[derive(Debug)]
 pub(crate) struct Server {
-    name: &'static str,
+    name: String,
     pid: u32,
     child: Mutex<Option<Child>>,
     tail: Tail,
@@ -44,7 +44,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `command` and returns once it announced that it listens.
-    pub(crate) async fn start(name: &'static str, mut command: Command) -> Result<Self> {
+    pub(crate) async fn start(name: &str, mut command: Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -62,7 +62,7 @@ impl Server {
             .flatten()
             .with_context(|| format!("{name} did not start; it said:\n{}", said(&tail)))?;
         tokio::spawn(keep_reading(lines, Arc::clone(&tail)));
-        Ok(Self { name, pid, child: Mutex::new(Some(child)), tail })
+        Ok(Self { name: name.to_owned(), pid, child: Mutex::new(Some(child)), tail })
     }
 
     pub(crate) fn pid(&self) -> u32 {

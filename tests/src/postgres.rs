@@ -145,6 +145,13 @@ impl Server {
         rest.split('/').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
+    /// The process that started all others of it; `None` while it does not run.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        let noted = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid")).ok()?;
+        noted.lines().next()?.trim().parse().ok()
+    }
+
     /// Stops it as an operator does: sessions are ended, and what was committed is kept.
     pub fn stop(&self) {
         script(&["stop", &self.folder(), "fast"]);

@@ -13,7 +13,11 @@ fn schedule() -> Schedule {
 }
 
 fn message(seq: u64, number: u32) -> Heard {
-    Heard::Message { seq, number, own_room: true }
+    Heard::Message { seq: Some(seq), number, own_room: true }
+}
+
+fn unnumbered(number: u32) -> Heard {
+    Heard::Message { seq: None, number, own_room: true }
 }
 
 fn verdict(shown: [&[Heard]; 2], sent: &[u32], answers: bool) -> Verdict {
@@ -71,6 +75,16 @@ fn members_who_saw_different_orders_make_their_room_diverged() {
 }
 
 #[test]
+fn orders_are_compared_where_the_server_numbers_nothing() {
+    let (one, other) = ([unnumbered(0), unnumbered(1)], [unnumbered(1), unnumbered(0)]);
+    let found = verdict([&one, &other], &[0, 1], false);
+    assert_eq!((found.diverged_rooms, found.faults.out_of_order, found.faults.holes), (1, 0, 0));
+    let overtaken = [unnumbered(2), unnumbered(0)];
+    assert_eq!(verdict([&overtaken, &overtaken], &[0, 2], false).faults.out_of_order, 2);
+    assert!(verdict([&one, &one], &[0, 1], false).is_clean());
+}
+
+#[test]
 fn a_skipped_seq_is_a_hole() {
     let found = verdict([&[message(1, 0), message(3, 1)], &[message(1, 0), message(2, 1)]], &[0, 1], false);
     assert_eq!(found.faults.holes, 1);
@@ -78,7 +92,7 @@ fn a_skipped_seq_is_a_hole() {
 
 #[test]
 fn strays_and_gaps_are_counted() {
-    let stray = Heard::Message { seq: 1, number: 0, own_room: false };
+    let stray = Heard::Message { seq: Some(1), number: 0, own_room: false };
     let unknown = message(1, 99);
     let found = verdict([&[stray, unknown, Heard::Gap], &[]], &[], false);
     assert_eq!((found.faults.strays, found.faults.gaps), (2, 1));

@@ -1,28 +1,28 @@
-//! A Hubbub node as a peer: the `hubbub` binary with an empty data directory of its own, spoken to as
-//! `docs/protocol.md` says and not otherwise.
+//! Hubbub as a peer: the `hubbub` binary, empty, spoken to as `docs/protocol.md` says and not otherwise.
 //!
 //! # Invariants
 //! - Every client asks for everything a client gets by default: the pushes nobody needs here are part of the price.
-//! - Texts are durable before anything is delivered; no switch of the node is touched but registration and rate
-//!   limits, which one machine playing a thousand people would run into at once.
+//! - Texts are durable before anything is delivered; no switch of a node is touched but registration and rate limits,
+//!   which one machine playing a thousand people would run into at once, and what the peer's name sets.
 
-use std::net::SocketAddr;
+mod deployment;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use self::deployment::Deployment;
 use super::accounts::Accounts;
 use super::rest::{Rest, string};
-use super::{Acknowledgement, Peer};
+use super::{Acknowledgement, Peer, Spec};
 use crate::link::Link;
 use crate::parallel::in_parallel;
-use crate::server::{Server, free_port};
+use crate::processes::Part;
 use crate::ws::Inbox;
 
 /// REST calls at once while preparing.
@@ -36,40 +36,23 @@ const SUBSCRIBE: u32 = u32::MAX - 2;
 
 #[derive(Debug)]
 pub(crate) struct HubbubPeer {
-    server: Server,
-    address: SocketAddr,
+    name: String,
+    deployment: Deployment,
     rest: Rest,
     accounts: Accounts,
     community: OnceCell<String>,
-    /// Removed when the peer is dropped, after the node has ended.
-    _data: TempDir,
 }
 
 impl HubbubPeer {
-    pub(crate) async fn start(binary: &Path) -> Result<Self> {
-        let data = TempDir::with_prefix("hubbub-bench-")?;
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        ensure!(address != admin, "the same free port was found twice: run again");
-        let mut command = Command::new(binary);
-        command.arg("serve").arg("--data-dir").arg(data.path());
-        command.args(["--listen", &address.to_string()]);
-        command.args(["--admin-listen", &admin.to_string()]);
-        command.args(["--registration", "open", "--rate-limits", "off"]);
-        Self::at(Server::start(Self::NAME, command).await?, address, data)
+    pub(crate) async fn start(spec: &Spec, binary: &Path) -> Result<Self> {
+        Self::over(spec.to_string(), Deployment::start(spec, binary).await?)
     }
 
-    /// The peer of a node that is up.
-    fn at(server: Server, address: SocketAddr, data: TempDir) -> Result<Self> {
-        let rest = Rest::new(address)?;
-        Ok(Self {
-            server,
-            address,
-            accounts: Accounts::new(rest.clone()),
-            rest,
-            community: OnceCell::new(),
-            _data: data,
-        })
+    /// The peer of nodes that are up.
+    fn over(name: String, deployment: Deployment) -> Result<Self> {
+        let rest = Rest::new(deployment.address(0))?;
+        let accounts = Accounts::new(rest.clone());
+        Ok(Self { name, deployment, accounts, rest, community: OnceCell::new() })
     }
 
     async fn community(&self) -> Result<String> {
@@ -83,14 +66,23 @@ impl HubbubPeer {
     }
 }
 
+#[async_trait]
 impl Peer for HubbubPeer {
-    const NAME: &'static str = "hubbub";
-    const ACKNOWLEDGEMENT: Acknowledgement = Acknowledgement::Reply;
-    // No benchmark sends so many messages that this id is one of theirs.
-    const HEARTBEAT: Option<&'static str> = Some(r#"{"id":4294967295,"op":"heartbeat"}"#);
+    fn name(&self) -> &str {
+        &self.name
+    }
 
-    fn pids(&self) -> Vec<u32> {
-        vec![self.server.pid()]
+    fn acknowledgement(&self) -> Acknowledgement {
+        Acknowledgement::Reply
+    }
+
+    fn heartbeat(&self) -> Option<&'static str> {
+        // No benchmark sends so many messages that this id is one of theirs.
+        Some(r#"{"id":4294967295,"op":"heartbeat"}"#)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.deployment.parts()
     }
 
     async fn prepare(&self, rooms: usize, clients: usize) -> Result<Vec<String>> {
@@ -123,9 +115,10 @@ impl Peer for HubbubPeer {
         .context("making the rooms")
     }
 
-    async fn join(&self, client: usize, room: &str) -> Result<(Link, Inbox)> {
+    async fn join(&self, client: usize, place: usize, room: &str) -> Result<(Link, Inbox)> {
         let token = self.accounts.token(client).await?;
-        let (link, mut inbox) = Link::open(self.address, "/v1/ws", Some(SUBPROTOCOL)).await?;
+        let address = self.deployment.address(place);
+        let (link, mut inbox) = Link::open(address, "/v1/ws", Some(SUBPROTOCOL)).await?;
         link.heard(&mut inbox, |frame| frame["ev"] == "hello").await?;
         let identify = json!({"id": IDENTIFY, "op": "identify", "token": token, "device": "bench"});
         link.request(&mut inbox, IDENTIFY, &identify.to_string()).await?;
@@ -134,12 +127,12 @@ impl Peer for HubbubPeer {
         Ok((link, inbox))
     }
 
-    fn say(id: u32, room: &str, key: Uuid, text: &str) -> String {
+    fn say(&self, id: u32, room: &str, key: Uuid, text: &str) -> String {
         format!(r#"{{"id":{id},"op":"send","room":"{room}","key":"{key}","text":"{text}"}}"#)
     }
 
     async fn stop(&self) -> Result<()> {
-        self.server.stop().await
+        self.deployment.stop().await
     }
 }
 

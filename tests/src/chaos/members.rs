@@ -45,6 +45,7 @@ pub struct Members {
     pub server: Arc<Server>,
     program: PathBuf,
     folder: PathBuf,
+    environment: Vec<(String, String)>,
     children: Vec<Mutex<Option<Child>>>,
     /// What the cluster calls each.
     numbers: Vec<u64>,
@@ -61,11 +62,25 @@ impl Members {
     /// # Errors
     /// What a command of the operator's said instead.
     pub async fn found(lab: Lab, server: Server, program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::found_with(lab, server, program, folder, Vec::new()).await
+    }
+
+    /// The same, with further variables in every node's environment.
+    ///
+    /// # Errors
+    /// As [`Members::found`].
+    pub async fn found_with(
+        lab: Lab,
+        server: Server,
+        program: &Path,
+        folder: &Path,
+        environment: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
         let nodes = lab.nodes();
         let children = (0..nodes).map(|_| Mutex::new(None)).collect();
         let (program, folder) = (program.to_owned(), folder.to_owned());
         let server = Arc::new(server);
-        let mut members = Self { lab, server, program, folder, children, numbers: Vec::new() };
+        let mut members = Self { lab, server, program, folder, environment, children, numbers: Vec::new() };
         for node in 0..nodes {
             members.configure(node)?;
         }
@@ -124,7 +139,7 @@ impl Members {
     fn command(&self, node: usize) -> Command {
         let mut command = self.lab.command(node, &self.program);
         command.arg("--data-dir").arg(self.folder(node)).arg("--config").arg(self.config(node));
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).envs(self.environment.iter().cloned());
         command
     }
 
@@ -273,7 +288,9 @@ impl Members {
         bail!("n{node} is not ready after {} s; it said:\n{}", within.as_secs(), self.last_words(node))
     }
 
-    fn last_words(&self, node: usize) -> String {
+    /// The end of what a node has said.
+    #[must_use]
+    pub fn last_words(&self, node: usize) -> String {
         let said = std::fs::read_to_string(self.log(node)).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n")

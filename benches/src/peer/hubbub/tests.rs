@@ -6,22 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
 
 use self::fake::{FakeNode, Fault};
 use super::*;
 use crate::gather::{Gathering, gather};
 use crate::load::{self, RunReport};
 use crate::schedule::{Case, Timing};
+use crate::server::Server;
 
 const CASE: Case = Case { name: "test", rooms: 2, members_per_room: 3, senders: 4, messages_per_s: 200 };
 
 /// A peer whose node is the fake; its measured process is one that sleeps.
-async fn peer_of(node: &FakeNode) -> Arc<HubbubPeer> {
+async fn peer_of(node: &FakeNode) -> Arc<dyn Peer> {
     let mut sleeper = Command::new("sh");
     sleeper.args(["-c", "echo 'listening on http://x' >&2; exec sleep 60"]);
     let server = Server::start("sleeper", sleeper).await.expect("it listens");
     let data = TempDir::new().expect("a folder");
-    Arc::new(HubbubPeer::at(server, node.address(), data).expect("a peer"))
+    let deployment = Deployment::of_one(server, node.address(), data);
+    Arc::new(HubbubPeer::over("hubbub".to_owned(), deployment).expect("a peer"))
 }
 
 async fn run_against(fault: Fault) -> RunReport {
@@ -91,13 +95,14 @@ async fn silent_connections_are_gathered_and_held() {
     assert!(report.rss_start_kib > 0);
 }
 
-#[test]
-fn a_send_is_the_documented_request() {
-    let said = HubbubPeer::say(7, "0AXS751X00W7C", Uuid::nil(), &crate::scan::text_of(7, 120));
+#[tokio::test]
+async fn a_send_is_the_documented_request() {
+    let peer = peer_of(&FakeNode::start(Fault::None).await).await;
+    let said = peer.say(7, "0AXS751X00W7C", Uuid::nil(), &crate::scan::text_of(7, 120));
     let request: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((&request["op"], &request["id"]), (&json!("send"), &json!(7)));
     assert_eq!(request["text"].as_str().map(str::len), Some(120));
-    let heartbeat = HubbubPeer::HEARTBEAT.expect("a node wants one");
+    let heartbeat = peer.heartbeat().expect("a node wants one");
     let heartbeat: Value = serde_json::from_str(heartbeat).expect("JSON");
     assert_eq!((&heartbeat["op"], &heartbeat["id"]), (&json!("heartbeat"), &json!(u32::MAX)));
 }

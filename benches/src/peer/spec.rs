@@ -1,0 +1,106 @@
+//! How a peer is named on the command line: its kind, and settings that it runs with beyond the usual ones.
+//!
+//! `hubbub` and `hubbub@metrics.enabled=false` are two peers of one comparison.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A program that does nothing but broadcast
+    Floor,
+    /// One node over the embedded store
+    Hubbub,
+    /// One node over PostgreSQL
+    HubbubPg,
+    /// A cluster of two nodes over one PostgreSQL
+    #[value(name = "hubbub2")]
+    Hubbub2,
+    /// A cluster of three nodes over one PostgreSQL
+    #[value(name = "hubbub3")]
+    Hubbub3,
+}
+
+impl Kind {
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Hubbub | Self::HubbubPg | Self::Hubbub2 | Self::Hubbub3)
+    }
+}
+
+/// A peer to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spec {
+    pub(crate) kind: Kind,
+    /// Keys of a node's configuration with their values, in the order given.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Spec {
+    pub(crate) fn plain(kind: Kind) -> Self {
+        Self { kind, settings: Vec::new() }
+    }
+
+    /// The settings as a node reads them from its environment.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let variable = |key: &str| format!("HUBBUB__{}", key.to_uppercase().replace('.', "__"));
+        self.settings.iter().map(|(key, value)| (variable(key), value.clone())).collect()
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.to_possible_value();
+        f.write_str(kind.as_ref().map_or("", |kind| kind.get_name()))?;
+        self.settings.iter().try_for_each(|(key, value)| write!(f, "@{key}={value}"))
+    }
+}
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split('@');
+        let name = parts.next().unwrap_or_default();
+        let kind = Kind::from_str(name, false).map_err(|_| {
+            let known: Vec<String> =
+                Kind::value_variants().iter().map(|kind| Self::plain(*kind).to_string()).collect();
+            format!("`{name}` is no peer; the peers are {}", known.join(", "))
+        })?;
+        let setting = |part: &str| {
+            let pair = part.split_once('=').filter(|(key, _)| !key.is_empty());
+            let (key, value) = pair.ok_or_else(|| format!("`{part}` sets nothing; write @KEY=VALUE"))?;
+            Ok::<_, String>((key.to_owned(), value.to_owned()))
+        };
+        let settings: Vec<_> = parts.map(setting).collect::<Result<_, _>>()?;
+        if !settings.is_empty() && !kind.is_ours() {
+            return Err(format!("`{name}` has no settings; peers of Hubbub have"));
+        }
+        Ok(Self { kind, settings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_named_with_the_settings_it_runs_with() {
+        let spec: Spec = "hubbub2@metrics.enabled=false@edge.heartbeat=30s".parse().expect("a peer");
+        assert_eq!(spec.kind, Kind::Hubbub2);
+        let variables = spec.environment();
+        assert_eq!(variables[0], ("HUBBUB__METRICS__ENABLED".to_owned(), "false".to_owned()));
+        assert_eq!(variables[1], ("HUBBUB__EDGE__HEARTBEAT".to_owned(), "30s".to_owned()));
+        assert_eq!(spec.to_string(), "hubbub2@metrics.enabled=false@edge.heartbeat=30s");
+        assert_eq!("hubbub-pg".parse(), Ok(Spec::plain(Kind::HubbubPg)));
+    }
+
+    #[test]
+    fn a_peer_that_is_none_is_told_which_there_are() {
+        let refused = |text: &str| text.parse::<Spec>().expect_err("no peer");
+        assert!(refused("hubub").ends_with("the peers are floor, hubbub, hubbub-pg, hubbub2, hubbub3"));
+        assert_eq!(refused("hubbub@fast"), "`fast` sets nothing; write @KEY=VALUE");
+        assert_eq!(refused("floor@a=b"), "`floor` has no settings; peers of Hubbub have");
+    }
+}
