@@ -3,13 +3,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::peer::Spec;
 use crate::peer::hubbub::default_binary;
-use crate::schedule::{CASES, Case};
+use crate::schedule::{CASES, Case, Timing};
+
+/// Longest wait for deliveries still under way when the last message of a run has been sent.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Measures a Hubbub node beside a floor program, with a ledger of what every client saw.
 #[derive(Debug, Parser)]
@@ -41,13 +45,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         gather: GatherArgs,
     },
-    /// Let many clients connect at once and measure CPU time per join
-    Connect {
-        #[arg(long, default_value_t = 2_000)]
-        connections: usize,
-        #[command(flatten)]
-        gather: GatherArgs,
-    },
+    /// Raise the rate until a server breaks a promise or is late, and tell the last rate it kept
+    Saturate(SaturateArgs),
+    /// Let many clients come at once
+    #[command(subcommand)]
+    Storm(Storm),
     /// Append to a store without a node: how much it takes, and how soon it answers at a given rate
     Store(StoreArgs),
     /// Time a bulk import into a stopped node and watch its memory
@@ -92,6 +94,65 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Storm {
+    /// Connect, identify and join: CPU time for each, and how many a second
+    Connect {
+        #[arg(long, default_value_t = 2_000)]
+        connections: usize,
+        #[command(flatten)]
+        gather: GatherArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SaturateArgs {
+    #[arg(long, value_delimiter = ',', default_value = "floor,hubbub-pg")]
+    pub(crate) peers: Vec<Spec>,
+    /// First rate, in deliveries a second; the rooms are 10 x 100
+    #[arg(long, default_value_t = 40_000)]
+    pub(crate) from: u32,
+    /// Last rate
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) to: u32,
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) step: u32,
+    /// Milliseconds that the 99th percentile of latency must be below
+    #[arg(long, default_value_t = 200)]
+    pub(crate) p99_ms: u64,
+    #[command(flatten)]
+    pub(crate) runs: RunArgs,
+}
+
+/// How often and how long, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: u32,
+    /// Seconds measured
+    #[arg(long, default_value_t = 6)]
+    pub(crate) window: u64,
+    /// Seconds of the same load before
+    #[arg(long, default_value_t = 2)]
+    pub(crate) warm_up: u64,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Print JSON lines instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl RunArgs {
+    pub(crate) fn timing(&self) -> Result<Timing> {
+        ensure!(self.window > 0, "a window of 0 s measures nothing");
+        Ok(Timing {
+            warm_up: Duration::from_secs(self.warm_up),
+            window: Duration::from_secs(self.window),
+            drain: DRAIN_MAX,
+        })
+    }
 }
 
 /// Archives of one community.
@@ -144,32 +205,23 @@ pub(crate) struct StoreArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// Of fan5k, fan20k, small, hot
+    /// Of fan5k, fan20k, small, hot, big
     #[arg(long, value_delimiter = ',', default_value = "fan5k,fan20k,small", value_parser = case_named)]
     pub(crate) cases: Vec<Case>,
-    #[arg(long, default_value_t = 3)]
-    pub(crate) runs: u32,
     /// Servers that take turns; a node's settings follow its name as @KEY=VALUE, as in hubbub@edge.heartbeat=30s
     #[arg(long, value_delimiter = ',', default_value = "floor,hubbub")]
     pub(crate) peers: Vec<Spec>,
-    /// Seconds measured
-    #[arg(long, default_value_t = 6)]
-    pub(crate) window: u64,
-    /// Seconds of the same load before
-    #[arg(long, default_value_t = 2)]
-    pub(crate) warm_up: u64,
     #[command(flatten)]
-    pub(crate) node: NodeArgs,
-    /// Print JSON lines instead of tables
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) runs: RunArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GatherArgs {
-    /// The server; a node's settings follow its name as @KEY=VALUE
-    #[arg(long)]
-    pub(crate) peer: Spec,
+    /// Servers that take turns, each started afresh for every run; settings follow a name as @KEY=VALUE
+    #[arg(long, alias = "peer", value_delimiter = ',', default_value = "floor,hubbub")]
+    pub(crate) peers: Vec<Spec>,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) runs: u32,
     #[arg(long, default_value_t = 100)]
     pub(crate) per_room: usize,
     /// Clients joining at the same time
@@ -212,7 +264,7 @@ mod tests {
         };
         assert_eq!(args.cases.len(), 2);
         let refusal = parse("fan9").expect_err("no such case").to_string();
-        assert!(refusal.contains("fan5k, fan20k, small, hot"), "{refusal}");
+        assert!(refusal.contains("fan5k, fan20k, small, hot, big"), "{refusal}");
     }
 
     #[test]

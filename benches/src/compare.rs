@@ -84,14 +84,14 @@ pub(crate) fn summarise(reports: &[RunReport]) -> Vec<Summary> {
             delivery_p99_ms: median(&runs, |run| run.delivery.p99_ms),
             ack_p50_ms: median(&runs, |run| run.ack.p50_ms),
             rss_kib: median(&runs, |run| run.server_rss_kib as f64),
-            clean_runs: runs.iter().filter(|run| run.verdict.is_clean() && run.unsent == 0).count(),
+            clean_runs: runs.iter().filter(|run| run.is_clean()).count(),
         }
     };
     keys.into_iter().map(|(case, peer)| summary(case, peer)).collect()
 }
 
 /// The middle value, the mean of the two middle ones of an even number, 0 of none.
-fn median(runs: &[&RunReport], value: impl Fn(&RunReport) -> f64) -> f64 {
+pub(crate) fn median<R>(runs: &[&R], value: impl Fn(&R) -> f64) -> f64 {
     let mut values: Vec<f64> = runs.iter().map(|run| value(run)).collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -10,6 +10,7 @@ use anyhow::Result;
 use serde::Serialize;
 use tokio::time::sleep;
 
+use crate::compare::median;
 use crate::crowd::Crowd;
 use crate::ledger;
 use crate::load::per;
@@ -29,10 +30,12 @@ pub(crate) struct Gathering {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct GatherReport {
     pub(crate) peer: String,
+    pub(crate) run: u32,
     pub(crate) connections: usize,
     pub(crate) per_room: usize,
     /// From the first connection asked for to the last one joined.
     pub(crate) joined_s: f64,
+    pub(crate) joins_per_s: f64,
     pub(crate) join: Latency,
     pub(crate) cpu_us_per_join: f64,
     pub(crate) rss_start_kib: u64,
@@ -49,7 +52,7 @@ pub(crate) struct GatherReport {
 }
 
 /// Gathers all connections on a fresh `peer`, holds them, and lets them go.
-pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering) -> Result<GatherReport> {
+pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering, run: u32) -> Result<GatherReport> {
     let Gathering { connections, per_room, at_once, hold } = gathering;
     let rss_start_kib = Usage::of(&peer.parts())?.rss_kib();
     let rooms = peer.prepare(connections.div_ceil(per_room), connections).await?;
@@ -71,9 +74,11 @@ pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering) -> Result
     let each = |from: u64| rss_joined_kib.saturating_sub(from) as f64 / connections as f64;
     Ok(GatherReport {
         peer: peer.name().to_owned(),
+        run,
         connections,
         per_room,
         joined_s: joined.as_secs_f64(),
+        joins_per_s: connections as f64 / joined.as_secs_f64(),
         join,
         cpu_us_per_join: per(cpu_joining, connections as u64),
         rss_start_kib,
@@ -84,6 +89,44 @@ pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering) -> Result
         idle_cpu_percent,
         closed: verdict.closed,
     })
+}
+
+/// The medians of one peer.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct GatherSummary {
+    pub(crate) peer: String,
+    pub(crate) runs: usize,
+    pub(crate) connections: usize,
+    pub(crate) rss_kib_per_connection: f64,
+    pub(crate) cpu_us_per_join: f64,
+    pub(crate) joins_per_s: f64,
+    pub(crate) idle_cpu_percent: f64,
+    /// Connections ended by the server, in all runs.
+    pub(crate) closed: u64,
+}
+
+/// Summarises by peer, in the order in which they first appear.
+pub(crate) fn summarise(reports: &[GatherReport]) -> Vec<GatherSummary> {
+    let mut peers: Vec<&str> = Vec::new();
+    for report in reports {
+        if !peers.contains(&&*report.peer) {
+            peers.push(&report.peer);
+        }
+    }
+    let summary = |peer: &str| {
+        let runs: Vec<&GatherReport> = reports.iter().filter(|report| report.peer == peer).collect();
+        GatherSummary {
+            peer: peer.to_owned(),
+            runs: runs.len(),
+            connections: runs.first().map_or(0, |run| run.connections),
+            rss_kib_per_connection: median(&runs, |run| run.rss_kib_per_connection),
+            cpu_us_per_join: median(&runs, |run| run.cpu_us_per_join),
+            joins_per_s: median(&runs, |run| run.joins_per_s),
+            idle_cpu_percent: median(&runs, |run| run.idle_cpu_percent),
+            closed: runs.iter().map(|run| run.closed).sum(),
+        }
+    };
+    peers.into_iter().map(summary).collect()
 }
 
 /// A schedule of no messages.

@@ -5,12 +5,13 @@
 //! - What arrived during the conversation and is not an answer stays in `inbox` for the reader.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -23,6 +24,44 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// The mask of every client frame. A mask protects proxies from chosen bytes; here it only has to cost what it costs.
 const MASK: [u8; 4] = [0x3C, 0x5A, 0x96, 0xE1];
 
+/// The close code 4007 of a Hubbub node, as a close frame begins.
+const SESSION_UNKNOWN: [u8; 2] = 4_007_u16.to_be_bytes();
+
+/// Loopback addresses that connections come from, each with some 28,000 ports of its own.
+const SOURCES_MAX: u8 = 100;
+
+/// How many of them are used up.
+static SOURCES_USED_UP: AtomicU8 = AtomicU8::new(0);
+
+/// The server does not know the session that was to be resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server does not know the session any more")]
+pub(crate) struct SessionUnknown;
+
+/// Connects; on loopback from the next address where the last one has no port left.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        let used_up = SOURCES_USED_UP.load(Ordering::Relaxed);
+        let connected = match used_up {
+            0 => TcpStream::connect(address).await,
+            _ => connect_from(Ipv4Addr::new(127, 0, 0, 1 + used_up), address).await,
+        };
+        let no_port = matches!(&connected, Err(error)
+            if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse));
+        if !no_port || !address.ip().is_loopback() || used_up >= SOURCES_MAX {
+            return connected;
+        }
+        // Whoever comes second finds it raised already.
+        let _ = SOURCES_USED_UP.compare_exchange(used_up, used_up + 1, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    socket.connect(address).await
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: TcpStream,
@@ -32,7 +71,7 @@ pub(crate) struct Link {
 impl Link {
     /// Connects and upgrades. The inbox holds what the server said at once.
     pub(crate) async fn open(address: SocketAddr, path: &str, subprotocol: Option<&str>) -> Result<(Self, Inbox)> {
-        let mut stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        let mut stream = connect(address).await.with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         let upgrade = timeout(ANSWER_MAX, handshake::ask(&mut stream, path, subprotocol));
         let rest = upgrade.await.context("the upgrade was not answered in time")??;
@@ -87,6 +126,9 @@ impl Link {
         loop {
             match inbox.next()? {
                 Some((ws::TEXT, text)) => return Ok(text),
+                Some((ws::CLOSE, reason)) if reason.starts_with(&SESSION_UNKNOWN) => {
+                    return Err(SessionUnknown.into());
+                }
                 Some((ws::CLOSE, reason)) => bail!("the server closed: {}", close_reason(&reason)),
                 Some((ws::PING, payload)) => self.send(ws::PONG, &payload).await?,
                 Some(_) => {}
@@ -113,6 +155,18 @@ pub(crate) fn close_reason(payload: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_connection_can_come_from_any_loopback_address() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let stream = connect_from(Ipv4Addr::new(127, 0, 0, 9), address).await.expect("it listens");
+        let (_, from) = listener.accept().await.expect("a client");
+        assert_eq!(from.ip(), Ipv4Addr::new(127, 0, 0, 9));
+        assert_eq!(stream.local_addr().expect("bound"), from);
+        let plain = connect(address).await.expect("it listens");
+        assert_eq!(plain.peer_addr().expect("connected"), address);
+    }
 
     #[test]
     fn a_close_frame_tells_its_code() {

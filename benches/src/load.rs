@@ -57,6 +57,11 @@ pub(crate) struct RunReport {
 }
 
 impl RunReport {
+    /// Whether every message that was due was sent, and the server kept its promises.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.verdict.is_clean() && self.unsent == 0
+    }
+
     /// The part of the figure that the server's own program used.
     pub(crate) fn node_cpu_us(&self) -> f64 {
         self.cpu_us_per_delivery_by.get(&Role::Node).copied().unwrap_or_default()

@@ -12,6 +12,7 @@ mod floor;
 mod gather;
 mod import;
 mod ledger;
+mod limits;
 mod link;
 mod load;
 mod pacer;
@@ -23,11 +24,13 @@ mod recorder;
 mod replay;
 mod report;
 mod roundtrip;
+mod saturate;
 mod scan;
 mod schedule;
 mod scratch;
 mod server;
 mod store;
+mod turns;
 mod ws;
 
 use std::path::Path;
@@ -38,25 +41,20 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use self::cli::{Cli, Command, CompareArgs, FloorMode, GatherArgs, Together};
-use self::compare::{compare, summarise};
-use self::gather::{Gathering, gather};
-use self::schedule::Timing;
-
-/// Longest wait for deliveries still under way when the last message of a run has been sent.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+use self::cli::{Cli, Command, FloorMode, Storm, Together};
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Floor { listen, mode: FloorMode::Direct } => {
             LocalSet::new().block_on(&runtime()?, floor::serve(listen))
         }
-        Command::Compare(args) => runtime()?.block_on(run_compare(args)),
+        Command::Compare(args) => runtime()?.block_on(turns::compare(args)),
+        Command::Saturate(args) => runtime()?.block_on(turns::saturate(args)),
         Command::Idle { connections, hold, gather } => {
-            runtime()?.block_on(run_gather(connections, Duration::from_secs(hold), gather))
+            runtime()?.block_on(turns::gather(connections, Duration::from_secs(hold), gather))
         }
-        Command::Connect { connections, gather } => {
-            runtime()?.block_on(run_gather(connections, Duration::from_secs(1), gather))
+        Command::Storm(Storm::Connect { connections, gather }) => {
+            runtime()?.block_on(turns::gather(connections, Duration::from_secs(1), gather))
         }
         Command::Store(args) => store::measure(&args),
         Command::Import { file, node, json } => {
@@ -103,47 +101,4 @@ fn run_roundtrips(archives: &[Together], binary: &Path, json: bool) -> Result<()
     }
     ensure!(clean, "something changed on the way");
     Ok(())
-}
-
-async fn run_compare(args: CompareArgs) -> Result<()> {
-    ensure!(args.window > 0, "a window of 0 s measures nothing");
-    let mut peers = Vec::with_capacity(args.peers.len());
-    for spec in &args.peers {
-        peers.push(peer::start(spec, &args.node).await?);
-    }
-    let timing = Timing {
-        warm_up: Duration::from_secs(args.warm_up),
-        window: Duration::from_secs(args.window),
-        drain: DRAIN_MAX,
-    };
-    if !args.json {
-        report::run_head()?;
-    }
-    let show = |run: &load::RunReport| {
-        if args.json {
-            return report::json("run", run);
-        }
-        report::run_row(run)
-    };
-    let reports = compare(&peers, &args.cases, args.runs, timing, show).await?;
-    for peer in &peers {
-        peer.stop().await?;
-    }
-    let summaries = summarise(&reports);
-    if args.json {
-        return summaries.iter().try_for_each(|summary| report::json("summary", summary));
-    }
-    report::summaries(&summaries)
-}
-
-async fn run_gather(connections: usize, hold: Duration, args: GatherArgs) -> Result<()> {
-    ensure!(connections > 0 && args.per_room > 0, "nobody is nothing to measure");
-    let gathering = Gathering { connections, per_room: args.per_room, at_once: args.at_once, hold };
-    let peer = peer::start(&args.peer, &args.node).await?;
-    let report = gather(&peer, gathering).await?;
-    peer.stop().await?;
-    if args.json {
-        return report::json("gather", &report);
-    }
-    report::gathering(&report)
 }

@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::compare::Summary;
-use crate::gather::GatherReport;
+use crate::gather::{GatherReport, GatherSummary};
 use crate::import::ImportReport;
 use crate::load::RunReport;
 use crate::processes::Role;
 use crate::replay::ReplayReport;
 use crate::roundtrip::RoundtripReport;
+use crate::saturate::{ClimbReport, StepReport};
 use crate::store::StoreReport;
 
 /// Says `line` on standard error, where it disturbs no table.
@@ -159,23 +160,32 @@ fn summary_cells(summary: &Summary) -> [String; 10] {
     ]
 }
 
-pub(crate) fn gathering(report: &GatherReport) -> Result<()> {
-    let names = [
-        "peer",
-        "connections",
-        "joined in s",
-        "join p50 / p99 ms",
-        "us/join",
-        "RSS KiB start / prepared / joined",
-        "KiB/connection",
-        "beyond preparing",
-        "idle CPU %",
-        "closed",
-    ];
-    let cells = [
+const GATHER_HEAD: [&str; 12] = [
+    "run",
+    "peer",
+    "connections",
+    "joined in s",
+    "joins/s",
+    "join p50 / p99 ms",
+    "us/join",
+    "RSS KiB start / prepared / joined",
+    "KiB/connection",
+    "beyond preparing",
+    "idle CPU %",
+    "closed",
+];
+
+pub(crate) fn gather_head() -> Result<()> {
+    say(&head(&GATHER_HEAD))
+}
+
+pub(crate) fn gather_row(report: &GatherReport) -> Result<()> {
+    let cells: [String; GATHER_HEAD.len()] = [
+        report.run.to_string(),
         report.peer.clone(),
         report.connections.to_string(),
         format!("{:.2}", report.joined_s),
+        format!("{:.0}", report.joins_per_s),
         format!("{:.1} / {:.1}", report.join.p50_ms, report.join.p99_ms),
         format!("{:.0}", report.cpu_us_per_join),
         format!("{} / {} / {}", report.rss_start_kib, report.rss_prepared_kib, report.rss_joined_kib),
@@ -184,7 +194,74 @@ pub(crate) fn gathering(report: &GatherReport) -> Result<()> {
         format!("{:.1}", report.idle_cpu_percent),
         report.closed.to_string(),
     ];
-    say(&(head(&names) + &row(&cells)))
+    say(&row(&cells))
+}
+
+/// Medians by peer, below the rows of the runs.
+pub(crate) fn gather_summaries(summaries: &[GatherSummary]) -> Result<()> {
+    let names = ["peer", "runs", "connections", "KiB/connection", "us/join", "joins/s", "idle CPU %", "closed"];
+    let cells = |summary: &GatherSummary| {
+        row(&[
+            summary.peer.clone(),
+            summary.runs.to_string(),
+            summary.connections.to_string(),
+            format!("{:.1}", summary.rss_kib_per_connection),
+            format!("{:.0}", summary.cpu_us_per_join),
+            format!("{:.0}", summary.joins_per_s),
+            format!("{:.1}", summary.idle_cpu_percent),
+            summary.closed.to_string(),
+        ])
+    };
+    let rows: String = summaries.iter().map(cells).collect();
+    say(&format!("\n{}{rows}", head(&names)))
+}
+
+const STEP_HEAD: [&str; 9] = [
+    "run",
+    "peer",
+    "offered/s",
+    "deliveries/s",
+    "us/delivery",
+    "p50 / p99 ms",
+    "lost",
+    "doubled/unordered/diverged",
+    "kept",
+];
+
+pub(crate) fn step_head() -> Result<()> {
+    say(&head(&STEP_HEAD))
+}
+
+pub(crate) fn step_row(step: &StepReport) -> Result<()> {
+    let run = &step.run;
+    let faults = &run.verdict.faults;
+    let cells: [String; STEP_HEAD.len()] = [
+        run.run.to_string(),
+        run.peer.clone(),
+        step.offered_per_s.to_string(),
+        format!("{:.0}", run.deliveries_per_s),
+        format!("{:.1}", run.cpu_us_per_delivery),
+        format!("{:.1} / {:.1}", run.delivery.p50_ms, run.delivery.p99_ms),
+        run.verdict.lost.to_string(),
+        format!("{}/{}/{}", faults.doubled, faults.out_of_order, run.verdict.diverged_rooms),
+        if step.kept { "yes".to_owned() } else { format!("NO ({})", other_faults(run)) },
+    ];
+    say(&row(&cells))
+}
+
+/// The last rate of each climb that was kept.
+pub(crate) fn climbs(reports: &[ClimbReport]) -> Result<()> {
+    let cells = |report: &ClimbReport| {
+        row(&[
+            report.run.to_string(),
+            report.peer.clone(),
+            format!("{}{}", report.kept_per_s, if report.to_the_top { " and more" } else { "" }),
+            format!("{:.1}", report.cpu_us_per_delivery),
+            format!("{:.1}", report.delivery_p99_ms),
+        ])
+    };
+    let rows: String = reports.iter().map(cells).collect();
+    say(&format!("\n{}{rows}", head(&["run", "peer", "deliveries/s kept", "us/delivery", "p99 ms"])))
 }
 
 pub(crate) fn import(report: &ImportReport) -> Result<()> {

@@ -24,11 +24,12 @@ pub(crate) struct Case {
 pub(crate) const BODY_BYTES: usize = 120;
 
 /// The cases of docs/benchmarks.md. `small` has two senders a room, so that the order between senders is tried too.
-pub(crate) const CASES: [Case; 4] = [
+pub(crate) const CASES: [Case; 5] = [
     case("fan5k", [10, 100, 20], 50),
     case("fan20k", [10, 100, 20], 200),
     case("small", [100, 10, 200], 500),
     case("hot", [1, 500, 20], 100),
+    case("big", [1, 1_000, 20], 1),
 ];
 
 const fn case(name: &'static str, [rooms, members_per_room, senders]: [usize; 3], messages_per_s: u32) -> Case {

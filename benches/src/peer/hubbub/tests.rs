@@ -90,7 +90,7 @@ async fn rooms_of_a_second_run_are_fresh_and_accounts_are_not_made_again() {
 async fn silent_connections_are_gathered_and_held() {
     let node = FakeNode::start(Fault::None).await;
     let gathering = Gathering { connections: 25, per_room: 10, at_once: 5, hold: Duration::from_millis(50) };
-    let report = gather(&peer_of(&node).await, gathering).await.expect("gathered");
+    let report = gather(&peer_of(&node).await, gathering, 1).await.expect("gathered");
     assert_eq!((report.closed, report.join.count), (0, 25));
     assert!(report.rss_start_kib > 0);
 }
