@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use bytes::BytesMut;
 use serde_json::Value;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
@@ -122,7 +123,30 @@ impl Link {
         .context("no answer in time")?
     }
 
-    async fn next_text(&self, inbox: &mut Inbox) -> Result<bytes::BytesMut> {
+    pub(crate) async fn send_text(&self, text: &str) -> io::Result<()> {
+        self.send(ws::TEXT, text.as_bytes()).await
+    }
+
+    /// Waits for the first text frame that `is_it`, of a server that speaks no JSON; those before it are dropped.
+    ///
+    /// # Errors
+    /// With the last of what was dropped, since that may be the server's reason.
+    pub(crate) async fn heard_text(&self, inbox: &mut Inbox, is_it: impl Fn(&[u8]) -> bool) -> Result<BytesMut> {
+        let mut last = BytesMut::new();
+        let heard = timeout(ANSWER_MAX, async {
+            loop {
+                let text = self.next_text(inbox).await?;
+                if is_it(&text) {
+                    return Ok(text);
+                }
+                last = text;
+            }
+        });
+        let heard = heard.await.context("no answer in time").flatten();
+        heard.with_context(|| format!("waiting for an answer after `{}`", String::from_utf8_lossy(&last)))
+    }
+
+    async fn next_text(&self, inbox: &mut Inbox) -> Result<BytesMut> {
         loop {
             match inbox.next()? {
                 Some((ws::TEXT, text)) => return Ok(text),

@@ -20,6 +20,7 @@ use crate::peer::{Acknowledgement, Peer};
 use crate::processes::{Role, Usage};
 use crate::procfs;
 use crate::recorder::Latency;
+use crate::report;
 use crate::schedule::{Case, Schedule, Timing};
 
 /// Clients joining at the same time, where joining is not what is measured.
@@ -82,6 +83,7 @@ pub(crate) async fn run(peer: &Arc<dyn Peer>, case: Case, timing: Timing, run: u
     let clients = case.clients();
     let rooms = peer.prepare(case.rooms, clients).await?;
     let mut crowd = Crowd::join(peer, &rooms, clients, JOINING_AT_ONCE).await?;
+    report::note(&format!("{}, {}, run {run}: {clients} clients have joined", peer.name(), case.name));
     let schedule = Arc::new(Schedule::new(case, timing, Instant::now() + LEAD));
     crowd.listen(&schedule);
     let pace = pacer::pace(Arc::clone(peer), crowd.links(), rooms.into(), Arc::clone(&schedule), case.senders);

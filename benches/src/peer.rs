@@ -5,9 +5,12 @@
 //! arm of [`start`].
 
 mod accounts;
+mod ejabberd;
 pub(crate) mod floor;
 pub(crate) mod hubbub;
+mod installed;
 mod rest;
+mod socketio;
 mod spec;
 
 use std::fmt::Debug;
@@ -74,5 +77,8 @@ pub(crate) async fn start(spec: &Spec, node: &NodeArgs) -> Result<Arc<dyn Peer>>
         Kind::Hubbub | Kind::HubbubPg | Kind::Hubbub2 | Kind::Hubbub3 => {
             Arc::new(hubbub::HubbubPeer::start(spec, &node.binary()?).await?)
         }
+        Kind::SocketIo => Arc::new(socketio::SocketIoPeer::start("socketio", 1).await?),
+        Kind::SocketIo2 => Arc::new(socketio::SocketIoPeer::start("socketio2", 2).await?),
+        Kind::Ejabberd => Arc::new(ejabberd::EjabberdPeer::start().await?),
     })
 }

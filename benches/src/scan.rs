@@ -54,25 +54,37 @@ pub(crate) fn hear(text: &[u8], room: &str) -> Heard {
 
 fn durable(text: &[u8], room: &str) -> Heard {
     let seq = number_after(text, b"\"seq\":").unwrap_or_default();
-    let number = string_after(text, b"\"text\":\"")
-        .and_then(|body| body.strip_prefix(MARK.as_bytes()))
-        .and_then(leading_number);
+    let number = number_of_text_after(text, b"\"text\":\"");
     let created = string_after(text, b"\"type\":\"") == Some(b"message.created");
     match number {
         Some(number) if created => Heard::Message {
             seq: Some(seq),
-            number: saturated(number),
+            number,
             own_room: string_after(text, b"\"room\":\"") == Some(room.as_bytes()),
         },
         _ => Heard::Event { seq },
     }
 }
 
+/// The number of the benchmark's message whose text begins behind `name`.
+pub(crate) fn number_of_text_after(frame: &[u8], name: &[u8]) -> Option<u32> {
+    let text = &frame[find(frame, name)? + name.len()..];
+    text.strip_prefix(MARK.as_bytes()).and_then(leading_number).map(saturated)
+}
+
+/// Whether what stands between the first `before` and the next `end` is `word`.
+pub(crate) fn stands_between(frame: &[u8], before: &[u8], end: u8, word: &str) -> bool {
+    let rest = find(frame, before).map(|at| &frame[at + before.len()..]);
+    let behind = rest.and_then(|rest| rest.strip_prefix(word.as_bytes()));
+    behind.is_some_and(|behind| behind.first() == Some(&end))
+}
+
 fn saturated(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+/// Where `part` begins.
+pub(crate) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     let first = *part.first()?;
     let mut from = 0;
     loop {
@@ -90,7 +102,8 @@ fn string_after<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Some(&rest[..end])
 }
 
-fn number_after(text: &[u8], name: &[u8]) -> Option<u64> {
+/// The number behind `name`.
+pub(crate) fn number_after(text: &[u8], name: &[u8]) -> Option<u64> {
     leading_number(&text[find(text, name)? + name.len()..])
 }
 

@@ -5,16 +5,17 @@
 //! Whatever happens, the process does not outlive this one's [`Server`].
 
 use std::collections::VecDeque;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Time for a server to start on an empty data directory, in a debug build on a busy machine.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -44,7 +45,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `command` and returns once it announced that it listens.
-    pub(crate) async fn start(name: &str, mut command: Command) -> Result<Self> {
+    pub(crate) async fn start(name: &str, command: Command) -> Result<Self> {
+        Self::start_until(name, command, None).await
+    }
+
+    /// Starts `command`, which announces nothing, and returns once it takes connections at `address`.
+    pub(crate) async fn start_at(name: &str, command: Command, address: SocketAddr) -> Result<Self> {
+        Self::start_until(name, command, Some(address)).await
+    }
+
+    async fn start_until(name: &str, mut command: Command, address: Option<SocketAddr>) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -56,7 +66,13 @@ impl Server {
         let stderr = child.stderr.take().context("the server has no standard error")?;
         let tail = Tail::default();
         let mut lines = BufReader::new(stderr).lines();
-        timeout(START_MAX, until_listening(&mut lines, &tail))
+        let listening = async {
+            tokio::select! {
+                said = until_listening(&mut lines, &tail) => said,
+                () = until_connected(address) => Ok(()),
+            }
+        };
+        timeout(START_MAX, listening)
             .await
             .map_err(|_| anyhow::anyhow!("not listening after {START_MAX:?}"))
             .flatten()
@@ -100,6 +116,14 @@ async fn until_listening(lines: &mut Lines<BufReader<ChildStderr>>, tail: &Tail)
         }
     }
     bail!("it ended before it listened");
+}
+
+/// Waits until a connection to `address` is taken; for ever when there is none.
+async fn until_connected(address: Option<SocketAddr>) {
+    let Some(address) = address else { return std::future::pending().await };
+    while TcpStream::connect(address).await.is_err() {
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn keep_reading(mut lines: Lines<BufReader<ChildStderr>>, tail: Tail) {
@@ -149,6 +173,19 @@ mod tests {
         assert_ne!(crate::procfs::stat(server.pid()).expect("alive").state, 'Z');
         server.stop().await.expect("it ends");
         assert!(crate::procfs::stat(server.pid()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_announces_nothing_is_up_once_it_takes_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let quiet = || shell("exec sleep 60");
+        let server = Server::start_at("test", quiet(), address).await.expect("something listens there");
+        server.stop().await.expect("it ends");
+        let ended =
+            Server::start_at("test", shell("echo 'no such user' >&2"), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let failure = format!("{:#}", ended.await.expect_err("nobody listens there"));
+        assert!(failure.contains("no such user"), "{failure}");
     }
 
     #[tokio::test]

@@ -21,6 +21,14 @@ pub(crate) enum Kind {
     /// A cluster of three nodes over one PostgreSQL
     #[value(name = "hubbub3")]
     Hubbub3,
+    /// One process of Socket.IO, with PostgreSQL and Redis
+    #[value(name = "socketio")]
+    SocketIo,
+    /// Two processes of Socket.IO that share rooms through Redis
+    #[value(name = "socketio2")]
+    SocketIo2,
+    /// ejabberd, with rooms archived in PostgreSQL
+    Ejabberd,
 }
 
 impl Kind {
@@ -99,7 +107,9 @@ mod tests {
     #[test]
     fn a_peer_that_is_none_is_told_which_there_are() {
         let refused = |text: &str| text.parse::<Spec>().expect_err("no peer");
-        assert!(refused("hubub").ends_with("the peers are floor, hubbub, hubbub-pg, hubbub2, hubbub3"));
+        assert!(
+            refused("hubub").ends_with("floor, hubbub, hubbub-pg, hubbub2, hubbub3, socketio, socketio2, ejabberd")
+        );
         assert_eq!(refused("hubbub@fast"), "`fast` sets nothing; write @KEY=VALUE");
         assert_eq!(refused("floor@a=b"), "`floor` has no settings; peers of Hubbub have");
     }
