@@ -26,6 +26,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     directory::Directory,
     gates::Gates,
+    hot::{HotRooms, gather::SaysOfItself},
     lane::Lane,
     markers::Markers,
     peers::{Peers, facts::CutOff, following::Asking, forward::Forwards, homes::Homes},
@@ -182,6 +183,10 @@ pub struct Context {
     pub(crate) judging: Semaphore,
     /// Told of devices that were signed out through another node.
     pub(crate) signed_out: OnceLock<SignedOut>,
+    /// What rooms cost this node.
+    pub(crate) hot: Arc<HotRooms>,
+    /// What this node says of itself to others.
+    pub(crate) says_of_itself: OnceLock<SaysOfItself>,
     /// Shards that this node orders and is handing over.
     pub(crate) letting_go: Letting,
     /// Counts the changes of the map, for those who wait for one.

@@ -5,7 +5,7 @@ mod placing;
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hubbub_protocol::{ids::UserId, push::Push, time::Timestamp};
@@ -23,6 +23,7 @@ use crate::{
     communities::Communities,
     context::{Context, Counters, HubConfig, Letting, Ports, SignedOut},
     directory::Directory,
+    hot::HotRooms,
     lane::Lane,
     markers::Markers,
     peers::{
@@ -101,6 +102,8 @@ impl Hub {
             judging: Semaphore::new(JUDGED_AT_ONCE),
             letting_go: Letting::default(),
             signed_out: OnceLock::new(),
+            hot: Arc::new(HotRooms::new(Instant::now())),
+            says_of_itself: OnceLock::new(),
             map_changes: watch::Sender::new(0),
             store,
             ports,

@@ -107,6 +107,12 @@ impl Lane {
         self.jobs.capacity() == 0
     }
 
+    /// How many appends wait, of [`LANE_QUEUE_MAX`].
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Waits until everything handed in before is settled.
     pub async fn barrier(&self) {
         let (done, wait) = oneshot::channel();

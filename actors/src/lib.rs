@@ -8,6 +8,7 @@ pub mod connection;
 pub mod context;
 pub mod directory;
 pub mod gates;
+pub mod hot;
 pub mod hub;
 pub mod lane;
 pub mod markers;

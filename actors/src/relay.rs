@@ -40,7 +40,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 
 pub use self::delivery::Delivery;
-use crate::{connection::Connection, context::Context, directory::Access, slots::Permit};
+use crate::{connection::Connection, context::Context, directory::Access, hot::Tab, slots::Permit};
 
 /// Events kept for those who subscribe or heal: a few minutes of a busy room, about 100 KB.
 const RING_MAX: usize = 256;
@@ -135,6 +135,8 @@ pub enum RelayMessage {
     FlushTyping,
     /// Send the `unread` pushes that wait.
     FlushUnread,
+    /// Tell what the room cost.
+    TellCost,
     /// Whether to end.
     EmptyCheck,
     /// Judge every follower anew, by facts read now, and `then` go on to this seq.
@@ -216,6 +218,7 @@ pub struct RelayState {
     typing: HashMap<UserId, Timestamp>,
     typing_timer: bool,
     empty_timer: bool,
+    tab: Tab,
 }
 
 impl Actor for RelayActor {
@@ -230,6 +233,7 @@ impl Actor for RelayActor {
     ) -> Result<RelayState, ActorProcessingErr> {
         crate::room::handle::watch(&context, room, me.clone());
         Ok(RelayState {
+            tab: Tab::new(&context.hot, room),
             context,
             room,
             me,
@@ -279,6 +283,7 @@ impl Actor for RelayActor {
             RelayMessage::Typing { user } => state.typing(user),
             RelayMessage::FlushTyping => state.flush_typing(),
             RelayMessage::FlushUnread => state.flush_unread(),
+            RelayMessage::TellCost => state.tab.time_has_come(),
             RelayMessage::EmptyCheck => state.empty_check(&me),
             RelayMessage::Judge { then } => state.judge(then),
             RelayMessage::Observe(reply) => drop(reply.send(state.status())),

@@ -3,13 +3,14 @@
 mod support;
 
 use hubbub_actors::{
+    hot::{self, HotReport, Measure},
     observe::Observed,
     room::RoomStatus,
     session::SessionStatus,
     user::{UserMessage, UserStatus},
 };
 use hubbub_protocol::{
-    ids::{RoomId, Seq},
+    ids::{NodeId, RoomId, Seq},
     op::Intents,
     push::{Push, Status},
 };
@@ -120,4 +121,44 @@ async fn a_device_that_comes_as_the_last_watcher_goes_is_served() {
     assert!(matches!(observed, Observed::Here(user) if user.devices == 1), "{observed:?}");
     world.hub.push(eve.user, &Push::Read { room: RoomId::from_raw(9), seq: Seq(1) });
     device.until("told", |frame| frame["ev"] == "read").await;
+}
+
+#[tokio::test]
+async fn a_room_with_many_followers_is_told_as_a_hot_one() {
+    let world = World::new().await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let (community, general) = world.community(ada, &[bob]).await;
+    let quiet = world.public_room(ada, community, "quiet").await;
+    let clients = [world.connect(ada).await, world.connect(bob).await, world.connect(bob).await];
+    for client in &clients {
+        client.follow(2, general).await;
+    }
+    for _ in 0..5 {
+        world.say(ada, general, "hello").await;
+        world.say(ada, quiet, "hello").await;
+    }
+    let told = async |by| {
+        let told = world.hub.hot_rooms(by).await;
+        let [(NodeId(1), Some(report))] = &told[..] else { panic!("{told:?}") };
+        report.clone()
+    };
+    // What came within a second of the first is told when that is over.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let complete = |report: &HotReport| {
+        let of = |room| report.rooms.iter().find(|counted| counted.room == room).map(|counted| counted.cost);
+        of(general).zip(of(quiet)).is_some_and(|(general, quiet)| general.deliveries == 15 && quiet.events >= 5)
+    };
+    while !complete(&told(Measure::Cpu).await) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", told(Measure::Cpu).await);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for by in Measure::ALL {
+        let report = told(by).await;
+        assert_eq!(report.rooms[0].room, general, "{by:?}");
+        assert!(report.total.by(by) >= report.rooms[0].cost.by(by));
+    }
+    let cost = told(Measure::Cpu).await.rooms[0].cost;
+    assert!(cost.cpu_ns >= 15 * hot::cost::DELIVERY_NS && cost.bytes > 15 * 100, "{cost:?}");
+    let with_deliveries = told(Measure::Deliveries).await.rooms;
+    assert!(with_deliveries.iter().all(|counted| counted.room != quiet), "nobody follows it");
 }

@@ -15,6 +15,7 @@ pub mod reach;
 pub mod serve;
 pub mod store;
 pub mod token;
+pub mod top;
 pub mod user;
 
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ pub enum Command {
     Join(join::Join),
     /// Show how the cluster is, as a running member knows it.
     Status(cluster::Form),
+    /// Watch the cluster at work: nodes, shards, rates, queues, and the rooms that cost most.
+    Top(top::Top),
     /// Look at this node, running or not, and at its cluster, and say what is wrong and what to do.
     Doctor(cluster::Form),
     /// List, drain and remove members.
@@ -67,7 +70,7 @@ pub enum Command {
     /// List shards, and move one.
     #[command(subcommand)]
     Shard(cluster::ShardCommand),
-    /// Find a room.
+    /// Find a room, or those that cost most.
     #[command(subcommand)]
     Room(cluster::RoomCommand),
     /// See and finish an upgrade of all nodes.
@@ -124,6 +127,7 @@ impl Cli {
             Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?),
             Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,
             Command::Status(form) => cluster::status(&self.data_dir, form).await,
+            Command::Top(top) => top.run(&self.data_dir).await,
             Command::Doctor(form) => doctor::run(&self.data_dir, loaded, form).await,
             Command::Node(command) => command.run(&self.data_dir).await,
             Command::Shard(command) => command.run(&self.data_dir).await,

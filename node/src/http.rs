@@ -18,6 +18,7 @@ pub mod admin_actors;
 pub mod admin_archive;
 pub mod admin_cluster;
 pub mod admin_doctor;
+pub mod admin_hot;
 pub mod admin_nodes;
 pub mod admin_users;
 pub mod auth;
@@ -95,6 +96,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(admin_cluster::routes())
         .merge(admin_nodes::routes())
         .merge(admin_doctor::routes())
+        .merge(admin_hot::routes())
         .merge(published::routes())
 }
 

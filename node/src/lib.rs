@@ -16,6 +16,7 @@ pub mod membership;
 pub mod net;
 pub mod replay;
 pub mod serve;
+pub mod standing;
 pub mod state;
 pub mod store;
 pub mod web;

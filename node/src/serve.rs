@@ -44,6 +44,7 @@ use crate::{
     member::Member,
     membership::{self, Membership},
     net::{self, Connections, Seats},
+    standing,
     state::{App, AppState, Settings},
     store, web,
 };
@@ -208,6 +209,7 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
         connections: TaskTracker::new(),
         stopping: CancellationToken::new(),
     });
+    standing::tell(&node.app, edge.clone());
     let disk = Disk { path: data_dir.to_owned(), space_min_bytes: config.store.space_min.0 };
     let readiness = Readiness::new(node.hub.clone(), edge.clone(), seats.clone(), disk.clone());
     let routes = public_routes(&node.app, &edge, &readiness);

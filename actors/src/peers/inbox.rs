@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 use super::{
     following, homes, reports,
     wire::{
-        Changed, Deliver, Done, Elsewhere, Head, Held, Here, LetGo, Mentioned, People, RoomAnswers, RoomAsks,
-        SignOut, TakeUp, ToHome, ToUsers, Typing, Unwatch, UserReports, Watch, Watching, WhoIsHere,
+        Changed, Deliver, Done, Elsewhere, Head, Held, Here, Hot, HowAreYou, HowHot, LetGo, Mentioned, People,
+        RoomAnswers, RoomAsks, SignOut, Standing, TakeUp, ToHome, ToUsers, Typing, Unwatch, UserReports, Watch,
+        Watching, WhoIsHere,
     },
 };
 use crate::{context::Context, relay::RelayMessage, room::handle, session::SessionMessage};
@@ -97,6 +98,11 @@ impl HubInbox {
                     inbox.packed(&Held { saved: saved.map(|saved| Bytes::from(saved.encode())) })
                 })
             }
+            HowHot::KIND => {
+                let HowHot { by } = envelope.open()?;
+                now(self.packed(&Hot { report: self.context.hot_here(by) }))
+            }
+            HowAreYou::KIND => now(self.packed(&Standing { json: self.context.standing_here() })),
             UserReports::KIND => now(self.packed(&reports::take(&self.context, from, envelope.open()?))),
             _ => return Err(Rejection::UnknownKind),
         })

@@ -10,7 +10,10 @@ use hubbub_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{facts::Fact, homes::Told, reports::Report};
-use crate::room::asked::{Asked, Given};
+use crate::{
+    hot::{HotReport, Measure},
+    room::asked::{Asked, Given},
+};
 
 macro_rules! messages {
     ($($(#[$doc:meta])* $number:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $of:ty),* $(,)? })*) => {
@@ -176,6 +179,23 @@ messages! {
         /// How many.
         people: u64,
     }
+    /// To every node: which rooms cost it most? Answered by [`Hot`].
+    123 HowHot {
+        /// By what.
+        by: Measure,
+    }
+    /// Those rooms.
+    124 Hot {
+        /// What they cost.
+        report: HotReport,
+    }
+    /// To every node, for an operator: how is it? Answered by [`Standing`].
+    125 HowAreYou {}
+    /// What it says of itself.
+    126 Standing {
+        /// As JSON, which each release may add to.
+        json: Bytes,
+    }
 }
 
 /// An event on its way to a relay of another node.
@@ -201,6 +221,6 @@ mod tests {
     #[test]
     fn numbers_are_given_once() {
         let numbers: Vec<u16> = KINDS.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, (100..123).collect::<Vec<_>>(), "{KINDS:?}");
+        assert_eq!(numbers, (100..127).collect::<Vec<_>>(), "{KINDS:?}");
     }
 }

@@ -1,7 +1,8 @@
 //! From the owner to the followers: events in order, without a hole.
 
+use hubbub_protocol::frame::Format;
 use hubbub_storage::{ErrorChain, StoreError, StoredEvent};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Delivery, FAN_OUT_SLICE, HEAL_EVENTS, RING_MAX, RelayMessage, RelayState, wants};
 use crate::context::Counters;
@@ -46,6 +47,7 @@ impl RelayState {
     /// Hands a run of deliveries to every follower, each in one call.
     pub(super) async fn fan_out(&mut self, run: Vec<Delivery>) {
         self.head = run.last().map(|last| last.seq).or(self.head);
+        let mut begun = Instant::now();
         let events: Vec<_> = run.iter().map(|delivery| (delivery.seq, delivery.frame.clone())).collect();
         for (at, follower) in self.live.iter().enumerate() {
             if run.iter().all(|delivery| wants(follower, delivery)) {
@@ -56,10 +58,14 @@ impl RelayState {
                 }
             }
             if at % FAN_OUT_SLICE == FAN_OUT_SLICE - 1 {
+                self.tab.worked(begun);
                 tokio::task::yield_now().await;
+                begun = Instant::now();
             }
         }
         Counters::add(&self.context.counters.delivered, (self.live.len() * run.len()) as u64);
+        let bytes = events.iter().map(|(_, frame)| frame.wire(Format::Json).len()).sum();
+        self.tab.delivered(run.len(), bytes, self.live.len());
         for delivery in run {
             self.handed(delivery);
         }
@@ -68,6 +74,10 @@ impl RelayState {
         }
         if !self.early.is_empty() {
             self.admit_early();
+        }
+        self.tab.worked(begun);
+        if let Some(wait) = self.tab.tell() {
+            self.me.send_after(wait, || RelayMessage::TellCost);
         }
     }
 

@@ -48,7 +48,8 @@ use super::{
     post::{Archived, Change, NewPost},
 };
 use crate::{
-    answer::Answer, caller::Caller, context::Context, directory::Access, relay::RelayMessage, slots::Permit,
+    answer::Answer, caller::Caller, context::Context, directory::Access, hot::Tab, relay::RelayMessage,
+    slots::Permit,
 };
 
 /// Messages whose state is kept for changes; a page of history that everyone reacts to.
@@ -110,6 +111,8 @@ pub enum RoomMessage {
     LetGo { done: Option<oneshot::Sender<()>> },
     /// The room's settings changed.
     Rules(Rules),
+    /// Tell what the room cost.
+    TellCost,
     /// Whether to leave memory.
     IdleCheck,
     /// Tells how the room stands.
@@ -220,6 +223,7 @@ pub struct RoomState {
     /// Asked about messages that are being read.
     targeted: HashMap<Seq, Vec<(Permit, Ask)>>,
     used_at: Timestamp,
+    tab: Tab,
 }
 
 impl Actor for RoomActor {
@@ -241,6 +245,7 @@ impl Actor for RoomActor {
         me.send_after(IDLE_CHECK, || RoomMessage::IdleCheck);
         Ok(RoomState {
             used_at: context.now(),
+            tab: Tab::new(&context.hot, room),
             context,
             room,
             me,
@@ -269,12 +274,12 @@ impl Actor for RoomActor {
         state: &mut RoomState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RoomMessage::Ask(permit, ask) => state.ask(permit, *ask),
+            RoomMessage::Ask(permit, ask) => state.at_work(|state| state.ask(permit, *ask)),
             RoomMessage::Loaded(loaded) => state.loaded(*loaded)?,
             RoomMessage::Searched { author, found } => state.searched(author, found),
             RoomMessage::Judged { author, searched, judged } => state.judged(author, searched, *judged),
             RoomMessage::Target { seq, read } => state.targeted(seq, *read),
-            RoomMessage::Committed { events } => state.committed(events),
+            RoomMessage::Committed { events } => state.at_work(|state| state.committed(events)),
             RoomMessage::Failed => {
                 state.context.slots.leave(state.room, me.get_id());
                 return Err(crate::shard::AppendFailed.into());
@@ -287,6 +292,7 @@ impl Actor for RoomActor {
             RoomMessage::TellPeople { time: false } => state.people_changed(),
             RoomMessage::LetGo { done } => state.let_go(done),
             RoomMessage::Rules(rules) => state.core.iter_mut().for_each(|core| core.set_rules(rules)),
+            RoomMessage::TellCost => state.tab.time_has_come(),
             RoomMessage::IdleCheck => state.idle_check(&me),
             RoomMessage::Observe(reply) => drop(reply.send(state.status())),
         }
@@ -295,14 +301,6 @@ impl Actor for RoomActor {
 }
 
 impl RoomState {
-    fn watch(&mut self, relay: ActorRef<RelayMessage>) {
-        if self.core.is_some() {
-            // Cast before any later delivery, so the relay knows where its stretch begins.
-            let _ = relay.cast(RelayMessage::Watched { head: self.committed });
-        }
-        self.relay = Some(relay);
-    }
-
     fn ask(&mut self, permit: Permit, ask: Ask) {
         self.used_at = self.context.now();
         if self.leaving.is_some() {

@@ -4,6 +4,7 @@
 mod support;
 
 mod cluster;
+mod hot;
 mod people;
 
 use std::{sync::Arc, time::Duration};

@@ -15,6 +15,7 @@ use crate::{
     config::units,
     http::{
         admin::{Place, Shard},
+        admin_hot::{HotBy, HotRooms},
         admin_nodes::{ClusterView, Finalize, MemberView, MoveShard, WishView},
     },
 };
@@ -94,6 +95,8 @@ pub struct Move {
 pub enum RoomCommand {
     /// Say which shard a room is in, and which node orders it.
     Where(Where),
+    /// List the rooms that cost the cluster most, the dearest first.
+    Hot(Hot),
 }
 
 /// Options of `room where`.
@@ -101,6 +104,20 @@ pub enum RoomCommand {
 pub struct Where {
     /// The room.
     pub id: RoomId,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `room hot`.
+#[derive(Debug, Args)]
+pub struct Hot {
+    /// By what they are compared.
+    #[arg(long, value_enum, default_value_t)]
+    pub by: HotBy,
+    /// How many, 1 to 100.
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    pub limit: u8,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -290,8 +307,20 @@ impl RoomCommand {
     /// # Errors
     /// The documented failures.
     pub async fn run(self, data_dir: &Path) -> Result<(), Failure> {
-        let Self::Where(Where { id, json }) = self;
-        let place: Place = link(data_dir).await?.get(&format!("/v1/admin/rooms/{id}/where")).await?;
+        let link = link(data_dir).await?;
+        let (id, json) = match self {
+            Self::Where(Where { id, json }) => (id, json),
+            Self::Hot(Hot { by, limit, json }) => {
+                let path = format!("/v1/admin/rooms/hot?by={}&limit={limit}", by.name());
+                let hot: HotRooms = link.get(&path).await?;
+                if json {
+                    return output::json(&hot);
+                }
+                output::line(&super::top::hot_rooms(&hot));
+                return Ok(());
+            }
+        };
+        let place: Place = link.get(&format!("/v1/admin/rooms/{id}/where")).await?;
         if json {
             return output::json(&place);
         }

@@ -16,7 +16,10 @@ use super::{
     query::{ApiQuery, PageQuery, page},
     signed_in::Operator,
 };
-use crate::state::{App, Settings};
+use crate::{
+    standing::Standing,
+    state::{App, Settings},
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -33,18 +36,20 @@ pub struct Node {
     pub node: NodeId,
     /// Whether it is the one that answers.
     pub this: bool,
-    /// Its version.
-    pub version: String,
-    /// How many shards it owns.
-    pub shards: u32,
-    /// Client sessions in its memory, connected or not.
-    pub sessions: u64,
-    /// Rooms in its memory.
-    pub rooms_active: u64,
-    /// Events it appended since its start.
-    pub appended: u64,
-    /// Actors of it that failed since its start.
-    pub actors_failed: u64,
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub standing: Standing,
+}
+
+/// The nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Nodes {
+    /// Those that answered, by number.
+    pub items: Vec<Node>,
+    /// Always null: all nodes are told at once.
+    pub next: Option<String>,
+    /// Those that were asked and did not answer within 1.5 s. A member that is down is not asked.
+    pub silent: Vec<NodeId>,
 }
 
 /// A shard, and who orders it.
@@ -73,30 +78,30 @@ pub struct Place {
     pub owner: NodeId,
 }
 
-/// The nodes; a node with a store of its own is the only one.
+/// The nodes, and how each says that it is; a node with a store of its own is the only one.
 #[utoipa::path(
     get, path = "/v1/admin/nodes", tag = "admin",
     responses(
-        (status = 200, description = "The nodes", body = Page<Node>),
+        (status = 200, description = "The nodes", body = Nodes),
         (status = 403, description = "`forbidden`", body = ErrorBody),
     )
 )]
-async fn nodes(State(app): State<App>, _: Operator) -> Json<Page<Node>> {
+async fn nodes(State(app): State<App>, _: Operator) -> Json<Nodes> {
     let this = app.placement.this_node();
-    let all = 0..app.placement.shard_bits().count();
-    let owned = all.filter(|shard| app.placement.place(ShardId(*shard)).owner == this);
-    let observed = app.hub.observe();
-    let node = Node {
-        node: this,
-        this: true,
-        version: app.settings.version.clone(),
-        shards: u32::try_from(owned.count()).unwrap_or(u32::MAX),
-        sessions: u64::try_from(observed.sessions).unwrap_or(u64::MAX),
-        rooms_active: u64::try_from(observed.rooms_active).unwrap_or(u64::MAX),
-        appended: observed.appended,
-        actors_failed: observed.actors_failed,
-    };
-    Json(Page { items: vec![node], next: None })
+    let mut nodes = Nodes { items: Vec::new(), next: None, silent: Vec::new() };
+    for (node, told) in app.hub.standings().await {
+        let here = node == this;
+        let standing = match told.as_deref().and_then(Standing::read) {
+            // It listens to nobody: its parts are up for one command.
+            None if here => Some(Standing::of(&app, 0)),
+            told => told,
+        };
+        match standing {
+            Some(standing) => nodes.items.push(Node { node, this: here, standing }),
+            None => nodes.silent.push(node),
+        }
+    }
+    Json(nodes)
 }
 
 /// The shards by number.

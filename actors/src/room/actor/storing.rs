@@ -1,6 +1,6 @@
 //! From a decision to the disk, and from there to the followers and the authors.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use hubbub_protocol::{
     event::{Event, EventBody},
@@ -10,7 +10,7 @@ use hubbub_protocol::{
 };
 use hubbub_storage::Effect;
 
-use super::{Build, Done, InFlight, RoomState};
+use super::{Build, Done, InFlight, RoomMessage, RoomState};
 use crate::{
     answer::{Answer, busy},
     lane::Append,
@@ -104,6 +104,16 @@ impl RoomState {
         }
     }
 
+    /// Does `work`, and counts the time it takes as the room's.
+    pub(super) fn at_work(&mut self, work: impl FnOnce(&mut Self)) {
+        let begun = Instant::now();
+        work(self);
+        self.tab.worked(begun);
+        if let Some(wait) = self.tab.tell() {
+            self.me.send_after(wait, || RoomMessage::TellCost);
+        }
+    }
+
     pub(super) fn committed(&mut self, events: usize) {
         let mut deliveries = Vec::with_capacity(events);
         let mut answers = Vec::with_capacity(events);
@@ -113,6 +123,7 @@ impl RoomState {
             self.context.markers.committed(&self.context, &event);
             deliveries.push(Delivery::of(&event, frame));
         }
+        self.tab.committed(deliveries.len());
         self.context.directory.note_head(self.room, self.committed);
         self.send_to_watchers(&deliveries);
         if let Some(relay) = &self.relay

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Ask, Held, RoomMessage, RoomState};
 use crate::{
     peers::following::{self, Reached},
-    relay::Delivery,
+    relay::{Delivery, RelayMessage},
 };
 
 /// Shortest time between two counts of people for one node.
@@ -26,6 +26,15 @@ pub(super) struct PeopleTold {
 }
 
 impl RoomState {
+    /// The relay of this node wants the room's events from now on.
+    pub(super) fn watch(&mut self, relay: ActorRef<RelayMessage>) {
+        if self.core.is_some() {
+            // Cast before any later delivery, so the relay knows where its stretch begins.
+            let _ = relay.cast(RelayMessage::Watched { head: self.committed });
+        }
+        self.relay = Some(relay);
+    }
+
     /// A relay of `node` wants the room's events from now on.
     pub(super) fn watch_from(&mut self, node: NodeId, reply: oneshot::Sender<Seq>) {
         self.watchers.insert(node);

@@ -16,13 +16,14 @@ use crate::{
 
 use super::rooms::{Lab, id_of};
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/v1/admin/users",
     "/v1/admin/nodes",
     "/v1/admin/shards",
     "/v1/admin/settings",
     "/v1/admin/rooms/0000000000000/where",
     "/v1/admin/supervisors",
+    "/v1/admin/rooms/hot",
     "/v1/admin/rooms/0000000000000/actors",
     "/v1/admin/users/0000000000000/actors",
 ];
@@ -240,4 +241,31 @@ async fn an_account_disabled_while_it_changes_itself_stays_disabled() {
     disabled.expect("the store works");
     let user = world.store.user(id).await.expect("the store works").expect("ada");
     assert!(user.disabled);
+}
+
+#[tokio::test]
+async fn an_operator_is_told_which_rooms_are_hot_by_what_is_asked_for() {
+    let lab = Lab::new().await;
+    let root = lab.world.owner("root").await;
+    for text in ["one", "two"] {
+        let body = json!({"text": text});
+        let sent = lab.world.ask("POST", &lab.room("/messages")).by(&lab.ada).json(&body).await;
+        assert_eq!(sent.status, StatusCode::CREATED, "{:?}", sent.body);
+    }
+    let hot = |query: &str| lab.world.ask("GET", &format!("/v1/admin/rooms/hot{query}")).by(&root).send();
+    let told = hot("").await;
+    assert_eq!((told.status, told.text("by")), (StatusCode::OK, "cpu"), "{:?}", told.body);
+    let rooms = told.body["rooms"].as_array().expect("a list");
+    let general = rooms.iter().find(|room| room["room"] == lab.general.as_str()).expect("somebody talks there");
+    assert_eq!(
+        (&general["name"], &general["owner"], &general["nodes"]),
+        (&json!("general"), &json!(1), &json!([1]))
+    );
+    assert!(general["cpu_ms_per_s"].as_f64().is_some_and(|ms| ms > 0.0), "{general}");
+    assert_eq!(told.body["silent"], json!([]));
+    assert_eq!(hot("?by=deliveries").await.body["rooms"], json!([]), "nobody follows a room");
+    assert_eq!(hot("?by=bytes&limit=1").await.text("by"), "bytes");
+    assert_eq!(hot("?limit=1").await.body["rooms"].as_array().map(Vec::len), Some(1));
+    assert_eq!(hot("?by=smell").await.field(), "by");
+    assert_eq!(hot("?limit=0").await.field(), "limit");
 }
