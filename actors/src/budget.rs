@@ -54,7 +54,7 @@ pub fn sweep(context: &Arc<Context>) -> Option<usize> {
     let away = context.sessions.longest_away(surplus);
     for session in &away {
         // Its actor judges: the client may just have come back.
-        let _ = session.actor.cast(SessionMessage::LeaveIfAway);
+        let _ = context.sessions.send(context, *session, SessionMessage::LeaveIfAway);
     }
     let mut rooms = 0;
     for room in context.slots.least_used(surplus - away.len()) {
@@ -88,11 +88,16 @@ async fn end_settled(room: RoomId, actor: ActorRef<RoomMessage>) {
     let _ = actor.drain();
 }
 
-/// Sweeps for ever.
+/// Sweeps for ever, and has quiet sessions rest.
 pub(crate) async fn keep(context: Arc<Context>) {
+    let mut pause = Duration::ZERO;
     loop {
-        let empty_handed = sweep(&context) == Some(0);
-        tokio::time::sleep(if empty_handed { PAUSE_AFTER_NOTHING } else { SWEEP_EVERY }).await;
+        if pause.is_zero() && sweep(&context) == Some(0) {
+            pause = PAUSE_AFTER_NOTHING;
+        }
+        context.sessions.rest_quiet(&context);
+        tokio::time::sleep(SWEEP_EVERY).await;
+        pause = pause.saturating_sub(SWEEP_EVERY);
     }
 }
 

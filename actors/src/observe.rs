@@ -18,7 +18,7 @@ use crate::{
     Hub,
     relay::{RelayMessage, RelayStatus},
     room::{RoomMessage, RoomStatus},
-    session::{SessionMessage, SessionStatus},
+    session::{Look, Mail, SessionMessage, SessionStatus},
     shard::{ShardMessage, ShardStatus},
     supervisor::{PeopleMessage, PeopleStatus},
     user::{UserStatus, observe as observe_user},
@@ -93,9 +93,29 @@ impl Hub {
     /// How a user's actors stand here.
     pub async fn observe_user(&self, user: UserId) -> UserObserved {
         let sessions = self.context().sessions.of_user(user);
-        let sessions = sessions.into_iter().map(|active| ask(Some(active.actor), SessionMessage::Observe));
+        let sessions = sessions.into_iter().map(|session| self.observe_session(session));
         let (user, sessions) = tokio::join!(observe_user(self.context(), user), join_all(sessions));
         UserObserved { user, sessions }
+    }
+
+    async fn observe_session(&self, session: u64) -> Observed<SessionStatus> {
+        let sessions = &self.context().sessions;
+        match sessions.look(session) {
+            None => return Observed::NotHere,
+            Some(Look::Resting(status)) => return Observed::Here(status),
+            Some(Look::Awake(actor)) => {
+                let asked = ask(Some(actor), |reply| Mail::own(SessionMessage::Observe(reply))).await;
+                if asked != Observed::NotHere {
+                    return asked;
+                }
+            }
+        }
+        // It has ended, or gone to rest, while it was being asked.
+        match sessions.look(session) {
+            Some(Look::Resting(status)) => Observed::Here(status),
+            Some(Look::Awake(_)) => Observed::Silent,
+            None => Observed::NotHere,
+        }
     }
 
     /// How the supervisors stand.

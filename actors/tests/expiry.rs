@@ -16,10 +16,10 @@ async fn who_comes_back_as_the_session_ends_is_sent_away_and_then_served() {
     client.follow(2, room).await;
     let head = world.say(ada, room, "before").await;
     let (token, session) = client.session();
-    let actor = world.hub.context().sessions.get(session).expect("a session").actor;
+    let context = world.hub.context();
 
     client.disconnect();
-    actor.cast(SessionMessage::Expire { stay: 1 }).expect("the actor is there");
+    context.sessions.send(context, session, SessionMessage::Expire { stay: 1 }).expect("it is there");
     let late = world.recorder();
     let resume = async |to: &std::sync::Arc<support::Recorder>, cursors: Vec<_>| {
         let connection: std::sync::Arc<dyn Connection> = to.clone();
@@ -53,8 +53,8 @@ async fn an_old_expiry_does_not_end_a_new_stay() {
     let back = world.recorder();
     let connection: std::sync::Arc<dyn Connection> = back.clone();
     world.hub.sessions().resume(connection, 1, ada, &token, vec![]).await.expect("it waits for its client");
-    let actor = world.hub.context().sessions.get(session).expect("a session").actor;
-    actor.cast(SessionMessage::Expire { stay: 1 }).expect("the actor is there");
+    let context = world.hub.context();
+    context.sessions.send(context, session, SessionMessage::Expire { stay: 1 }).expect("it is there");
     let observed = world.hub.observe_user(ada.user).await.sessions;
     assert!(matches!(observed[..], [Observed::Here(session)] if session.connected && session.connections == 2));
     assert_eq!(back.closed(), None);

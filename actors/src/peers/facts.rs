@@ -77,7 +77,7 @@ impl Context {
     }
 
     /// Makes sure that nothing more of `rooms` reaches `users`, on any node: to be called after the facts say so.
-    pub async fn let_go(&self, users: Vec<UserId>, rooms: Vec<RoomId>, community: Option<CommunityId>) {
+    pub async fn let_go(self: &Arc<Self>, users: Vec<UserId>, rooms: Vec<RoomId>, community: Option<CommunityId>) {
         if users.is_empty() {
             return;
         }
@@ -87,7 +87,7 @@ impl Context {
 
     /// Returns once every relay here has let go of the users and every append accepted before is settled, so that
     /// what is committed from now on is judged by the new facts.
-    pub(crate) async fn let_go_here(&self, LetGo { users, rooms, community }: &LetGo) {
+    pub(crate) async fn let_go_here(self: &Arc<Self>, LetGo { users, rooms, community }: &LetGo) {
         for lane in &self.lanes {
             lane.barrier().await;
         }
@@ -108,7 +108,7 @@ impl Context {
         }
         for user in users {
             self.sessions
-                .to_user(*user, || SessionMessage::Revoked { rooms: rooms.clone(), community: *community });
+                .to_user(self, *user, || SessionMessage::Revoked { rooms: rooms.clone(), community: *community });
         }
     }
 
@@ -124,9 +124,7 @@ impl Context {
 
     /// Users with a session here; with a community, its members among them, as far as the store can be asked.
     pub(crate) async fn users_here(&self, community: Option<CommunityId>) -> Vec<UserId> {
-        let mut users: Vec<UserId> = self.sessions.all().iter().map(|active| active.user).collect();
-        users.sort_unstable();
-        users.dedup();
+        let users = self.sessions.users();
         let Some(community) = community else { return users };
         let mut members = Vec::new();
         for user in users {
@@ -153,7 +151,9 @@ pub(crate) async fn judge(
         if judged.is_err_and(|refusal| refusal.code != ErrorCode::Unavailable) {
             let (done, _) = oneshot::channel();
             let _ = relay.cast(RelayMessage::Revoke { user, done });
-            context.sessions.to_user(user, || SessionMessage::Revoked { rooms: vec![room], community: None });
+            context
+                .sessions
+                .to_user(&context, user, || SessionMessage::Revoked { rooms: vec![room], community: None });
         }
     }
     if let Some(head) = then {

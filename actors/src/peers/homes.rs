@@ -258,7 +258,7 @@ fn expire<T: Copy + Eq + std::hash::Hash>(fresh: &Fresh<T>, old: &[(T, u64)]) ->
 /// Has those users who are here and of whom it is wanted reported to their homes anew.
 fn announce(context: &Arc<Context>, wanted: impl Fn(UserId) -> bool) {
     // A session whose client is away has no need of a user's actor here, but of being known at the home.
-    let with_session = context.sessions.all().into_iter().map(|active| active.user);
+    let with_session = context.sessions.users();
     let users: HashSet<UserId> = context.users.all().into_iter().chain(with_session).collect();
     for user in users.into_iter().filter(|user| wanted(*user)) {
         context.users.send(context, user, UserMessage::Announce);

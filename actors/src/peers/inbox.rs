@@ -137,7 +137,7 @@ impl HubInbox {
                 if let Some(hear) = context.signed_out.get() {
                     hear(sid);
                 }
-                context.sessions.to_device(sid, || SessionMessage::SignOut);
+                context.sessions.to_device(context, sid, || SessionMessage::SignOut);
             }
             Typing::KIND => {
                 let Typing { room, user } = envelope.open()?;

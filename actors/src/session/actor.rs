@@ -7,6 +7,7 @@
 //! # Invariants
 //!
 //! * A session has at most one connection; the one before is closed with 4011 first.
+//! * An actor that rests has given its state to the slots, and is sent nothing more.
 //! * A session that is over serves nobody: who reaches it late is closed and comes back to a successor.
 
 use std::{sync::Arc, time::Duration};
@@ -18,10 +19,10 @@ use hubbub_protocol::{
     op::Op,
     push::Push,
 };
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
 use tokio::sync::oneshot;
 
-use super::{Away, Begin, Shared, pages::Pages, saved::Saved};
+use super::{Away, Begin, Shared, pages::Pages, saved::Saved, slots::Queued};
 use crate::{caller::Caller, connection::Connection, room::Rooms, user::UserMessage};
 
 /// How long the user's home may take to hear of a device: it takes one round trip, as a rule.
@@ -40,6 +41,8 @@ pub enum SessionMessage {
     Expire { stay: u64 },
     /// Others need the place in memory.
     LeaveIfAway,
+    /// Nothing was asked for a while: the state may rest without an actor.
+    Rest,
     /// The user has no right to these rooms any more.
     Revoked { rooms: Vec<RoomId>, community: Option<CommunityId> },
     /// The device was signed out.
@@ -71,27 +74,39 @@ pub struct SessionStatus {
 #[derive(Debug)]
 pub struct SessionActor;
 
-/// What a session's actor is started with.
+/// What stands in a session's mailbox.
 #[derive(Debug)]
-pub struct SessionArguments {
-    /// Shared things.
-    pub context: Shared,
-    /// The session's raw id.
-    pub session: u64,
-    /// What it follows.
-    pub saved: Saved,
-    /// Whose it is.
-    pub caller: Caller,
-    /// Where it says whether its client is away.
-    pub away: Away,
+pub struct Mail {
+    /// Nothing for what keeps no actor in memory: its own timers, and who observes it.
+    pub(super) queued: Option<Queued>,
+    pub(super) message: SessionMessage,
 }
 
-/// The state of a session's actor.
+impl Mail {
+    /// What is not counted as queued.
+    pub(crate) const fn own(message: SessionMessage) -> Self {
+        Self { queued: None, message }
+    }
+}
+
+/// What an actor holds: the state of its session, until that rests.
+#[derive(Debug)]
+pub struct Desk(Option<Box<SessionState>>);
+
+/// Starts the actor of a session.
+pub(super) fn spawn(context: &Shared, state: Box<SessionState>) -> ActorRef<Mail> {
+    let supervisor = context.people.read().clone().expect("the hub starts its supervisors first");
+    let spawned = ActorRuntime::spawn_linked_instant(None, SessionActor, state, supervisor);
+    spawned.expect("an actor without a name can always be spawned").0
+}
+
+/// The state of a session.
 #[derive(Debug)]
 pub struct SessionState {
     pub(super) context: Shared,
     pub(super) rooms_of: Rooms,
-    me: ActorRef<SessionMessage>,
+    /// Its actor; a session that rests has none.
+    me: Option<ActorRef<Mail>>,
     pub(super) session: u64,
     pub(super) caller: Caller,
     pub(super) saved: Saved,
@@ -106,20 +121,68 @@ pub struct SessionState {
 }
 
 impl Actor for SessionActor {
-    type Msg = SessionMessage;
-    type State = SessionState;
-    type Arguments = SessionArguments;
+    type Msg = Mail;
+    type State = Desk;
+    type Arguments = Box<SessionState>;
 
     async fn pre_start(
         &self,
-        me: ActorRef<SessionMessage>,
-        SessionArguments { context, session, saved, caller, away }: SessionArguments,
-    ) -> Result<SessionState, ActorProcessingErr> {
-        let rooms_of = Rooms::new(context.clone());
-        Ok(SessionState {
+        me: ActorRef<Mail>,
+        mut state: Box<SessionState>,
+    ) -> Result<Desk, ActorProcessingErr> {
+        state.me = Some(me);
+        Ok(Desk(Some(state)))
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<Mail>,
+        Mail { queued, message }: Mail,
+        desk: &mut Desk,
+    ) -> Result<(), ActorProcessingErr> {
+        // Once the state rests, only timers that were set long ago may come.
+        let Some(state) = &mut desk.0 else { return Ok(()) };
+        if matches!(message, SessionMessage::Rest) {
+            desk.rest(&me);
+        } else {
+            state.take(message).await;
+        }
+        drop(queued);
+        Ok(())
+    }
+
+    async fn post_stop(&self, _me: ActorRef<Mail>, desk: &mut Desk) -> Result<(), ActorProcessingErr> {
+        if let Some(state) = &mut desk.0 {
+            state.leave();
+        }
+        Ok(())
+    }
+}
+
+impl Desk {
+    /// Gives the state to the slots and ends the actor, unless more is queued or nobody is connected.
+    fn rest(&mut self, me: &ActorRef<Mail>) {
+        let Some(mut state) = self.0.take_if(|state| state.connection.is_some() && !state.over) else { return };
+        // What still refers to the actor keeps its mailbox in memory.
+        state.me = None;
+        let context = state.context.clone();
+        match context.sessions.rest(state.session, state) {
+            Ok(()) => me.stop(None),
+            Err(mut state) => {
+                state.me = Some(me.clone());
+                self.0 = Some(state);
+            }
+        }
+    }
+}
+
+impl SessionState {
+    /// A session that nobody has attached a connection to yet.
+    pub(super) fn new(context: Shared, session: u64, saved: Saved, caller: Caller, away: Away) -> Box<Self> {
+        Box::new(Self {
+            rooms_of: Rooms::new(context.clone()),
             context,
-            rooms_of,
-            me,
+            me: None,
             session,
             caller,
             saved,
@@ -132,47 +195,30 @@ impl Actor for SessionActor {
         })
     }
 
-    async fn handle(
-        &self,
-        _me: ActorRef<SessionMessage>,
-        message: SessionMessage,
-        state: &mut SessionState,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn take(&mut self, message: SessionMessage) {
         match message {
-            SessionMessage::Request { id, op } => state.request(id, op).await,
-            SessionMessage::Attach { connection, caller, begin } => state.attach(connection, caller, begin).await,
-            SessionMessage::Detach { connection } => state.detach(&connection),
-            SessionMessage::Expire { stay } if stay == state.stay && state.connection.is_none() => state.end(),
-            SessionMessage::LeaveIfAway if state.connection.is_none() => state.end(),
-            SessionMessage::Expire { .. } | SessionMessage::LeaveIfAway => {}
-            SessionMessage::Revoked { rooms, community } => state.revoked(&rooms, community),
+            SessionMessage::Request { id, op } => self.request(id, op).await,
+            SessionMessage::Attach { connection, caller, begin } => self.attach(connection, caller, begin).await,
+            SessionMessage::Detach { connection } => self.detach(&connection),
+            SessionMessage::Expire { stay } if stay == self.stay && self.connection.is_none() => self.end(),
+            SessionMessage::LeaveIfAway if self.connection.is_none() => self.end(),
+            SessionMessage::Expire { .. } | SessionMessage::LeaveIfAway | SessionMessage::Rest => {}
+            SessionMessage::Revoked { rooms, community } => self.revoked(&rooms, community),
             SessionMessage::SignOut => {
-                state.close(CloseCode::SignedOut);
-                state.end();
+                self.close(CloseCode::SignedOut);
+                self.end();
             }
-            SessionMessage::GiveUp(reply) => state.give_up(reply),
+            SessionMessage::GiveUp(reply) => self.give_up(reply),
             SessionMessage::Drain { after_ms } => {
-                if let Some(connection) = &state.connection {
+                if let Some(connection) = &self.connection {
                     connection.control(Frame::of(&Push::Reconnect { after_ms }));
                 }
-                state.close(CloseCode::GoingAway);
+                self.close(CloseCode::GoingAway);
             }
-            SessionMessage::Observe(reply) => drop(reply.send(state.status())),
+            SessionMessage::Observe(reply) => drop(reply.send(self.status())),
         }
-        Ok(())
     }
 
-    async fn post_stop(
-        &self,
-        _me: ActorRef<SessionMessage>,
-        state: &mut SessionState,
-    ) -> Result<(), ActorProcessingErr> {
-        state.leave();
-        Ok(())
-    }
-}
-
-impl SessionState {
     async fn attach(&mut self, connection: Arc<dyn Connection>, caller: Caller, begin: Begin) {
         if self.over {
             // It was ended while its client came back: the client tries again, and its state is saved.
@@ -231,7 +277,9 @@ impl SessionState {
         let detached = UserMessage::Detach { session: self.session };
         self.context.users.send_if_here(self.caller.user, detached);
         let stay = self.stay;
-        self.me.send_after(self.context.config.detached_for, move || SessionMessage::Expire { stay });
+        if let Some(me) = &self.me {
+            me.send_after(self.context.config.detached_for, move || Mail::own(SessionMessage::Expire { stay }));
+        }
     }
 
     /// Stops following and watching, and remembers what was followed.
@@ -281,10 +329,10 @@ impl SessionState {
         self.over = true;
         self.context.sessions.remove(self.session);
         // It fails only when the actor is ending already.
-        let _ = self.me.drain();
+        let _ = self.me.as_ref().map(|me| me.drain());
     }
 
-    fn status(&self) -> SessionStatus {
+    pub(super) fn status(&self) -> SessionStatus {
         SessionStatus {
             device: self.caller.sid,
             connected: self.connection.is_some(),

@@ -9,15 +9,15 @@ use hubbub_protocol::{
     op::{Intents, Op},
     push::RoomState,
 };
-use ractor::ActorRuntime;
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::{
-    ActiveSession, Away, SessionMessage, Shared,
-    actor::{SessionActor, SessionArguments},
+    Away, SessionMessage, Shared,
+    actor::SessionState,
     begin::{Begin, Resume},
     saved::Saved,
+    slots::Owner,
 };
 use crate::{
     caller::Caller,
@@ -35,28 +35,30 @@ pub struct Sessions {
 /// A session, for the edge that holds its connection.
 #[derive(Debug, Clone)]
 pub struct SessionHandle {
-    active: ActiveSession,
+    context: Shared,
+    session: u64,
 }
 
 impl SessionHandle {
     /// Hands a request over; its answer comes by the connection.
     pub fn request(&self, id: u32, op: Op) {
         // A session that has just ended has closed its connection.
-        let _ = self.active.actor.cast(SessionMessage::Request { id, op });
+        let _ = self.context.sessions.send(&self.context, self.session, SessionMessage::Request { id, op });
     }
 
     /// Says that the connection is gone. The session waits for its client to come back.
     pub fn disconnected(&self, connection: &Arc<dyn Connection>) {
-        let _ = self.active.actor.cast(SessionMessage::Detach { connection: connection.clone() });
+        let detach = SessionMessage::Detach { connection: connection.clone() };
+        let _ = self.context.sessions.send(&self.context, self.session, detach);
     }
 }
 
 impl Context {
     /// Ends a session whose client is back on another node, and tells what it followed; `None` if it is not here.
-    pub(crate) async fn give_up_session(&self, session: u64, user: UserId) -> Option<Saved> {
-        let active = self.sessions.get(session).filter(|active| active.user == user)?;
+    pub(crate) async fn give_up_session(self: &Arc<Self>, session: u64, user: UserId) -> Option<Saved> {
+        self.sessions.owner(session).filter(|owner| owner.user == user)?;
         let (reply, told) = oneshot::channel();
-        active.actor.cast(SessionMessage::GiveUp(reply)).ok()?;
+        self.sessions.send(self, session, SessionMessage::GiveUp(reply)).ok()?;
         told.await.ok()
     }
 }
@@ -84,11 +86,15 @@ impl Sessions {
             CloseCode::GoingAway
         })?;
         let saved = Saved { sid: caller.sid, intents, rooms: std::collections::BTreeMap::new() };
-        let active = self.spawn(session, caller, saved);
+        self.insert(session, caller, saved);
         let begin = Begin::Identified(Box::new(Frame::ok(re, &begun)));
-        let _ = active.actor.cast(SessionMessage::Attach { connection, caller, begin });
+        let _ = self.context.sessions.send(
+            &self.context,
+            session,
+            SessionMessage::Attach { connection, caller, begin },
+        );
         Counters::add(&self.context.counters.sessions_begun, 1);
-        Ok(SessionHandle { active })
+        Ok(SessionHandle { context: self.context.clone(), session })
     }
 
     /// Takes a session up on a new connection and answers request `re`, with what was missed.
@@ -107,21 +113,21 @@ impl Sessions {
         if user != caller.user {
             return Err(CloseCode::SessionUnknown);
         }
-        let active = match self.context.sessions.get(session) {
-            Some(active) if active.sid == caller.sid => active,
+        match self.context.sessions.owner(session) {
+            Some(owner) if owner.sid == caller.sid => {}
             Some(_) => return Err(CloseCode::SessionUnknown),
             None => self.restore(session, caller).await?,
-        };
+        }
         let begin = Begin::Resumed(Resume { re, token: token.to_owned(), cursors });
         // A session that ended in this moment is restored when the client tries again.
         let attach = SessionMessage::Attach { connection, caller, begin };
-        active.actor.cast(attach).map_err(|_| CloseCode::GoingAway)?;
+        self.context.sessions.send(&self.context, session, attach).map_err(|_| CloseCode::GoingAway)?;
         Counters::add(&self.context.counters.sessions_resumed, 1);
-        Ok(SessionHandle { active })
+        Ok(SessionHandle { context: self.context.clone(), session })
     }
 
     /// Brings back a session of another node's, or of before a restart.
-    async fn restore(&self, session: u64, caller: Caller) -> Result<ActiveSession, CloseCode> {
+    async fn restore(&self, session: u64, caller: Caller) -> Result<(), CloseCode> {
         let known = match self.context.unsaved.get(session) {
             Some((_, saved)) => Some(saved),
             None => self.held_elsewhere(session, caller.user).await,
@@ -139,7 +145,8 @@ impl Sessions {
             None => Saved { sid: caller.sid, intents: Intents::ALL, rooms: std::collections::BTreeMap::new() },
         };
         self.enter(caller.user).await.map_err(|_| CloseCode::GoingAway)?;
-        Ok(self.spawn(session, caller, saved))
+        self.insert(session, caller, saved);
+        Ok(())
     }
 
     /// Takes the session from the node that holds it, if another does: its connection is closed with 4011.
@@ -148,16 +155,10 @@ impl Sessions {
         held.into_iter().find_map(|(_, held)| Saved::decode(&held.saved?))
     }
 
-    fn spawn(&self, session: u64, caller: Caller, saved: Saved) -> ActiveSession {
-        let supervisor = self.context.people.read().clone().expect("the hub starts its supervisors first");
-        let away = Away::default();
-        let arguments =
-            SessionArguments { context: self.context.clone(), session, saved, caller, away: away.clone() };
-        let (actor, _) = ActorRuntime::spawn_linked_instant(None, SessionActor, arguments, supervisor)
-            .expect("an actor without a name can always be spawned");
-        let active = ActiveSession { actor, user: caller.user, sid: caller.sid, away };
-        self.context.sessions.insert(session, active.clone());
-        active
+    fn insert(&self, session: u64, caller: Caller, saved: Saved) {
+        let (owner, away) = (Owner { user: caller.user, sid: caller.sid }, Away::default());
+        let state = SessionState::new(self.context.clone(), session, saved, caller, away.clone());
+        self.context.sessions.insert(session, owner, away, state);
     }
 
     /// Holds the user's read markers in memory, for one more session.
@@ -201,7 +202,7 @@ impl Sessions {
     /// Ends every session of a signed-in device, on every node, and closes its connections with 4010.
     pub fn sign_out(&self, sid: SessionId) {
         self.context.peers.tell_all(&SignOut { sid });
-        self.context.sessions.to_device(sid, || SessionMessage::SignOut);
+        self.context.sessions.to_device(&self.context, sid, || SessionMessage::SignOut);
     }
 
     /// Sessions in memory, connected or not.
@@ -215,9 +216,10 @@ impl Sessions {
     pub fn drain(&self, after_ms: u64) {
         let sessions = self.context.sessions.all();
         let count = sessions.len().max(1) as u64;
-        for (at, active) in (0_u64..).zip(sessions) {
+        for (at, session) in (0_u64..).zip(sessions) {
             let spread_ms = after_ms / 2 + after_ms * at / count;
-            let _ = active.actor.cast(SessionMessage::Drain { after_ms: spread_ms });
+            let _ =
+                self.context.sessions.send(&self.context, session, SessionMessage::Drain { after_ms: spread_ms });
         }
     }
 }

@@ -60,10 +60,10 @@ async fn acquainted(count: u16) -> (Nodes, Caller, Caller, RoomId) {
 async fn leave(world: &World, client: &Client) {
     let (_, session) = client.session();
     client.disconnect();
-    let sessions = &world.hub.context().sessions;
-    let ended = sessions.get(session).expect("it waits for its client").actor;
-    let _ = ended.cast(hubbub_actors::session::SessionMessage::LeaveIfAway);
-    world.until("the session is over", || sessions.get(session).is_none()).await;
+    let (context, sessions) = (world.hub.context(), &world.hub.context().sessions);
+    let leave = hubbub_actors::session::SessionMessage::LeaveIfAway;
+    sessions.send(context, session, leave).expect("it waits for its client");
+    world.until("the session is over", || sessions.owner(session).is_none()).await;
 }
 
 async fn knows_nobody(world: &World, whom: Caller) -> bool {

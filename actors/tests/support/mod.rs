@@ -313,6 +313,11 @@ impl Client {
         self.sent.until(what, is_it).await
     }
 
+    /// Asks, without waiting for the answer.
+    pub(crate) fn request(&self, id: u32, op: Op) {
+        self.handle.request(id, op);
+    }
+
     /// Asks, and gives the answer.
     pub(crate) async fn ask(&self, id: u32, op: Op) -> Value {
         self.handle.request(id, op);
