@@ -7,6 +7,8 @@
 //! * [`Directory::still`] gives the rights as of now, never those of a membership that was ended
 //!   before: whoever removes a right raises the version first.
 
+mod forgetting;
+mod memberships;
 mod rights;
 
 use std::{
@@ -31,6 +33,7 @@ use hubbub_storage::{
 };
 use moka::sync::Cache;
 
+use self::memberships::Memberships;
 pub use self::rights::{community_rights, room_rights};
 use crate::answer::unavailable;
 
@@ -63,6 +66,7 @@ pub struct Directory {
     members: Cache<(CommunityId, UserId), Option<Arc<Member>>>,
     room_members: Cache<(RoomId, UserId), bool>,
     lists: Cache<CommunityId, Arc<Vec<Arc<Room>>>>,
+    memberships: Cache<UserId, Arc<Memberships>>,
     counts: Cache<RoomId, u64>,
     heads: Cache<RoomId, Seq>,
 }
@@ -87,6 +91,7 @@ impl Directory {
             members: Cache::new(MEMBERS_MAX),
             room_members: Cache::new(MEMBERS_MAX),
             lists: Cache::new(FACTS_MAX / 10),
+            memberships: Cache::new(FACTS_MAX),
             counts: Cache::builder().max_capacity(FACTS_MAX).time_to_live(COUNT_AGE_MAX).build(),
             heads: Cache::new(MEMBERS_MAX),
         }
@@ -195,21 +200,23 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, Refusal> {
-        let known = |room: &RoomId| self.is_ordered_here(*room) && self.heads.contains_key(room);
-        let missing: Vec<RoomId> = rooms.iter().copied().filter(|room| !known(room)).collect();
+        let noted = |room: &RoomId| if self.is_ordered_here(*room) { self.heads.get(room) } else { None };
+        let known: Vec<Option<Seq>> = rooms.iter().map(noted).collect();
+        let missing: Vec<RoomId> =
+            rooms.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(room, _)| *room).collect();
         let read = if missing.is_empty() { Vec::new() } else { self.read(self.store.heads(&missing).await)? };
-        let read: std::collections::HashMap<_, _> = missing.into_iter().zip(read).collect();
-        for (room, head) in read.iter().filter(|(room, _)| self.is_ordered_here(**room)) {
+        for (room, head) in missing.iter().zip(&read).filter(|(room, _)| self.is_ordered_here(**room)) {
             // A commit that came meanwhile is newer than what was read.
             self.heads.entry(*room).or_insert(*head);
         }
-        Ok(rooms
-            .iter()
-            .map(|room| {
-                let noted = self.is_ordered_here(*room).then(|| self.heads.get(room)).flatten();
-                noted.or_else(|| read.get(room).copied()).unwrap_or_default()
+        let mut read = missing.iter().zip(read);
+        let found = rooms.iter().zip(known).map(|(room, known)| {
+            known.unwrap_or_else(|| {
+                let head = read.next().map(|(_, head)| head).unwrap_or_default();
+                noted(room).unwrap_or(head)
             })
-            .collect())
+        });
+        Ok(found.collect())
     }
 
     /// Whether this node orders a room, so that no head of it is stored without being noted here.
@@ -221,19 +228,6 @@ impl Directory {
     /// Forgets the heads: rooms are ordered here that were not before.
     pub(crate) fn forget_heads(&self) {
         self.heads.invalidate_all();
-    }
-
-    /// Forgets every fact: some may have changed without this node being told.
-    pub fn forget_everything(&self) {
-        self.changed(|| {
-            self.rooms.invalidate_all();
-            self.communities.invalidate_all();
-            self.users.invalidate_all();
-            self.members.invalidate_all();
-            self.room_members.invalidate_all();
-            self.lists.invalidate_all();
-            self.counts.invalidate_all();
-        });
     }
 
     /// Learns that `head` is on disk.
@@ -332,50 +326,6 @@ impl Directory {
     fn changed(&self, forget: impl FnOnce()) {
         self.version.fetch_add(1, Ordering::AcqRel);
         forget();
-    }
-
-    /// To be called after a room's facts changed.
-    pub fn forget_room(&self, room: RoomId, community: Option<CommunityId>) {
-        self.changed(|| {
-            self.rooms.invalidate(&room);
-            self.counts.invalidate(&room);
-            community.iter().for_each(|community| self.lists.invalidate(community));
-        });
-    }
-
-    /// To be called after a community's facts changed.
-    pub fn forget_community(&self, community: CommunityId) {
-        self.changed(|| {
-            self.communities.invalidate(&community);
-            self.lists.invalidate(&community);
-        });
-    }
-
-    /// To be called after an account changed.
-    pub fn forget_user(&self, user: UserId) {
-        self.changed(|| self.users.invalidate(&user));
-    }
-
-    /// To be called after a membership of a community changed.
-    pub fn forget_member(&self, community: CommunityId, user: UserId) {
-        self.changed(|| {
-            self.members.invalidate(&(community, user));
-            self.counts.invalidate(&community.log());
-        });
-    }
-
-    /// To be called after a membership of a room changed.
-    pub fn forget_room_member(&self, room: RoomId, user: UserId) {
-        self.changed(|| {
-            self.room_members.invalidate(&(room, user));
-            self.counts.invalidate(&room);
-        });
-    }
-
-    /// To be called after a membership of a community ended: forgets the user's memberships in its
-    /// private rooms too.
-    pub fn forget_rooms_of_member(&self, rooms: &[RoomId], user: UserId) {
-        self.changed(|| rooms.iter().for_each(|room| self.room_members.invalidate(&(*room, user))));
     }
 }
 

@@ -104,6 +104,15 @@ impl Markers {
         readers.get(&user).and_then(|reader| reader.rooms.get(&room)).map_or((Seq(0), 0), |m| (m.read, m.mentions))
     }
 
+    /// The same of many rooms, in the order asked.
+    #[must_use]
+    pub fn of_all(&self, user: UserId, rooms: impl Iterator<Item = RoomId>) -> Vec<(Seq, u64)> {
+        let readers = self.readers.lock();
+        let marked = readers.get(&user).map(|reader| &reader.rooms);
+        let of = |room| marked.and_then(|marked| marked.get(&room)).map_or((Seq(0), 0), |m| (m.read, m.mentions));
+        rooms.map(of).collect()
+    }
+
     /// Moves a marker forward; says whether it moved.
     pub fn read(&self, user: UserId, room: RoomId, seq: Seq) -> bool {
         let mut readers = self.readers.lock();

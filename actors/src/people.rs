@@ -20,7 +20,7 @@ use crate::{
 pub async fn rooms_of_user(context: &Context, user: UserId) -> Result<Vec<Arc<Room>>, Refusal> {
     let directory = &context.directory;
     let mut rooms = Vec::new();
-    for community in directory.read(context.store.communities_of(user).await)? {
+    for community in directory.communities_of(user).await? {
         let member = directory.member(community.id, user).await?;
         let rights = community_rights(&community, user, member.as_deref());
         for room in directory.rooms_of(community.id).await?.iter().filter(|room| !room.own_membership()) {
@@ -33,9 +33,9 @@ pub async fn rooms_of_user(context: &Context, user: UserId) -> Result<Vec<Arc<Ro
             rooms.extend(private.iter().filter(|room| room.own_membership()).cloned());
         }
     }
-    for room in directory.read(context.store.own_rooms(user).await)? {
+    for room in directory.own_rooms(user).await? {
         if room.parent.is_none() && !rooms.iter().any(|known| known.id == room.id) {
-            rooms.push(Arc::new(room));
+            rooms.push(room);
         }
     }
     Ok(rooms)

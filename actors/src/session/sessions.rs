@@ -9,7 +9,7 @@ use hubbub_protocol::{
     op::{Intents, Op},
     push::RoomState,
 };
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
@@ -25,6 +25,15 @@ use crate::{
     context::{Context, Counters},
     peers::wire::{Held, SignOut, TakeUp},
 };
+
+/// The answer to `identify`.
+#[derive(Debug, Serialize)]
+struct Begun {
+    session: String,
+    user: hubbub_protocol::rest::User,
+    communities: Vec<serde_json::Value>,
+    rooms: Vec<RoomState>,
+}
 
 /// Begins, takes up and ends sessions.
 #[derive(Debug, Clone)]
@@ -173,30 +182,28 @@ impl Sessions {
     }
 
     /// The answer to `identify`.
-    async fn begun(&self, session: u64, caller: Caller) -> Result<serde_json::Value, Refusal> {
+    async fn begun(&self, session: u64, caller: Caller) -> Result<Begun, Refusal> {
         let user = self.context.directory.user(caller.user).await?.ok_or_else(|| Refusal::not_found("user"))?;
-        let communities = self.context.directory.read(self.context.store.communities_of(caller.user).await)?;
+        let communities = self.context.directory.communities_of(caller.user).await?;
         let rooms = self.enter(caller.user).await?;
-        let state = |(room, head): &(Arc<hubbub_storage::facts::Room>, Seq)| {
-            let (read, mentions) = self.context.markers.of(caller.user, room.id);
-            RoomState {
+        let markers = self.context.markers.of_all(caller.user, rooms.iter().map(|(room, _)| room.id));
+        let state =
+            |((room, head), (read, mentions)): ((Arc<hubbub_storage::facts::Room>, Seq), (Seq, u64))| RoomState {
                 room: room.id,
                 community: room.community,
                 kind: room.kind,
                 name: room.name.clone(),
-                head: *head,
+                head,
                 read,
                 mentions,
                 mode: "unread".into(),
-            }
-        };
-        let communities: Vec<_> = communities.iter().map(crate::people::community_brief).collect();
-        Ok(json!({
-            "session": self.context.ports.tokens.mint(session, caller.user),
-            "user": crate::people::user_brief(&user),
-            "communities": communities,
-            "rooms": rooms.iter().map(state).collect::<Vec<_>>(),
-        }))
+            };
+        Ok(Begun {
+            session: self.context.ports.tokens.mint(session, caller.user),
+            user: crate::people::user_brief(&user),
+            communities: communities.iter().map(|community| crate::people::community_brief(community)).collect(),
+            rooms: rooms.into_iter().zip(markers).map(state).collect(),
+        })
     }
 
     /// Ends every session of a signed-in device, on every node, and closes its connections with 4010.
