@@ -43,8 +43,8 @@ impl Accounts {
         Self { rest, all }
     }
 
-    /// Sees to it that `clients` clients have a fresh token, and returns the numbers of the accounts made now.
-    pub(crate) async fn grow(&self, clients: usize) -> Result<std::ops::Range<usize>> {
+    /// Sees to it that `clients` clients have a fresh token, and returns how many accounts there are.
+    pub(crate) async fn grow(&self, clients: usize) -> Result<usize> {
         let mut all = self.all.write().await;
         let old = all.len();
         let new = clients.min(ACCOUNTS_MAX).saturating_sub(old);
@@ -67,7 +67,7 @@ impl Accounts {
         });
         *all = renewed.await.context("renewing the members' tokens")?;
         all.extend(registered);
-        Ok(old..all.len())
+        Ok(all.len())
     }
 
     /// The access token of client number `client`.

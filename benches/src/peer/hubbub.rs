@@ -7,13 +7,13 @@
 
 mod deployment;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::json;
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use self::deployment::Deployment;
@@ -28,6 +28,10 @@ use crate::ws::Inbox;
 /// REST calls at once while preparing.
 const CALLS_AT_ONCE: usize = 8;
 
+/// Rooms of one community. Every member is shown all of them when signing in, so a single community of all rooms of a
+/// large case would measure lists of a thousand rooms instead of sign-ins.
+const ROOMS_PER_COMMUNITY: usize = 20;
+
 const SUBPROTOCOL: &str = "hubbub.v1.json";
 
 /// Ids of the requests made while joining, above every message's number.
@@ -40,7 +44,6 @@ pub(crate) struct HubbubPeer {
     deployment: Deployment,
     rest: Rest,
     accounts: Accounts,
-    community: OnceCell<String>,
 }
 
 impl HubbubPeer {
@@ -52,17 +55,7 @@ impl HubbubPeer {
     fn over(name: String, deployment: Deployment) -> Result<Self> {
         let rest = Rest::new(deployment.address(0))?;
         let accounts = Accounts::new(rest.clone());
-        Ok(Self { name, deployment, accounts, rest, community: OnceCell::new() })
-    }
-
-    async fn community(&self) -> Result<String> {
-        let make = || async {
-            let token = self.accounts.token(0).await?;
-            let body = json!({"name": "bench", "public": true});
-            let made = self.rest.call(Method::POST, "/communities", Some(&token), Some(&body)).await?;
-            string(&made, "id")
-        };
-        self.community.get_or_try_init(make).await.cloned()
+        Ok(Self { name, deployment, accounts, rest })
     }
 }
 
@@ -86,25 +79,29 @@ impl Peer for HubbubPeer {
     }
 
     async fn prepare(&self, rooms: usize, clients: usize) -> Result<Vec<String>> {
-        let new = self.accounts.grow(clients).await?;
-        let community = self.community().await?;
-        // The first account made the community and so is in it.
-        let first = new.start.max(1);
-        let mut tokens = Vec::with_capacity(new.len());
-        for account in first..new.end {
-            tokens.push(self.accounts.token(account).await?);
+        let accounts = self.accounts.grow(clients).await?;
+        let owner = self.accounts.token(0).await?;
+        let communities = in_parallel(rooms.div_ceil(ROOMS_PER_COMMUNITY), CALLS_AT_ONCE, |_| {
+            let (rest, owner) = (self.rest.clone(), owner.clone());
+            let body = json!({"name": "bench", "public": true});
+            async move { string(&rest.call(Method::POST, "/communities", Some(&owner), Some(&body)).await?, "id") }
+        });
+        let communities = communities.await.context("making the communities")?;
+        let members = memberships(clients, accounts, rooms);
+        let mut tokens = Vec::with_capacity(members.len());
+        for (account, _) in &members {
+            tokens.push(self.accounts.token(*account).await?);
         }
-        in_parallel(tokens.len(), CALLS_AT_ONCE, |index| {
+        in_parallel(members.len(), CALLS_AT_ONCE, |index| {
             let (rest, token) = (self.rest.clone(), tokens[index].clone());
-            let path = format!("/communities/{community}/members/@me");
+            let path = format!("/communities/{}/members/@me", communities[members[index].1]);
             async move { rest.call(Method::PUT, &path, Some(&token), None).await }
         })
         .await
-        .context("joining the community")?;
-        let owner = self.accounts.token(0).await?;
-        in_parallel(rooms, CALLS_AT_ONCE, |_| {
+        .context("joining the communities")?;
+        in_parallel(rooms, CALLS_AT_ONCE, |room| {
             let (rest, owner) = (self.rest.clone(), owner.clone());
-            let path = format!("/communities/{community}/rooms");
+            let path = format!("/communities/{}/rooms", communities[room / ROOMS_PER_COMMUNITY]);
             let name = format!("bench-{}", Uuid::new_v4().simple());
             async move {
                 let body = json!({"name": &name[..24], "kind": "text"});
@@ -134,6 +131,14 @@ impl Peer for HubbubPeer {
     async fn stop(&self) -> Result<()> {
         self.deployment.stop().await
     }
+}
+
+/// Which account has to join which community: that of the room of each of its clients. The first account made all of
+/// them and so is in each.
+fn memberships(clients: usize, accounts: usize, rooms: usize) -> Vec<(usize, usize)> {
+    let of = |client: usize| (client % accounts.max(1), client % rooms.max(1) / ROOMS_PER_COMMUNITY);
+    let members: BTreeSet<_> = (0..clients).map(of).filter(|(account, _)| *account > 0).collect();
+    members.into_iter().collect()
 }
 
 /// Where cargo puts the node: beside this program.
