@@ -29,6 +29,7 @@ use crate::{
     hot::{HotRooms, gather::SaysOfItself},
     lane::Lane,
     markers::Markers,
+    meter::Meters,
     peers::{Peers, facts::CutOff, following::Asking, forward::Forwards, homes::Homes},
     relay::Follower,
     session::{SessionSlots, SessionTokens, saved::Unsaved},
@@ -74,6 +75,8 @@ pub struct HubConfig {
     pub actors_max: usize,
     /// Lanes that append side by side; 1 for a store with one writer.
     pub lanes: usize,
+    /// Whether times are measured.
+    pub measure: bool,
 }
 
 impl Default for HubConfig {
@@ -85,6 +88,7 @@ impl Default for HubConfig {
             offline_after: Duration::from_secs(30),
             actors_max: 250_000,
             lanes: 1,
+            measure: true,
         }
     }
 }
@@ -102,12 +106,20 @@ pub struct Counters {
     pub actors_failed: AtomicU64,
     /// Sessions and rooms that left memory to make place.
     pub passivated: AtomicU64,
+    /// Rooms that sessions follow by relays here.
+    pub subscriptions: AtomicU64,
 }
 
 impl Counters {
     /// Adds to a count.
     pub fn add(count: &AtomicU64, more: u64) {
         count.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Brings what one of many contributes to a count from `before` to `now`.
+    pub(crate) fn change(count: &AtomicU64, before: u64, now: u64) {
+        // Wraps when it shrinks, as it should.
+        count.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 }
 
@@ -197,6 +209,8 @@ pub struct Context {
     pub unsaved: Unsaved,
     /// Counts.
     pub counters: Counters,
+    /// Times.
+    pub meters: Arc<Meters>,
     /// The shard actors, by shard: supervisors of the rooms and relays.
     pub shards: RwLock<Vec<ActorCell>>,
     /// The supervisor of users and sessions.

@@ -8,6 +8,7 @@
 //!   before: whoever removes a right raises the version first.
 
 mod forgetting;
+mod kept;
 mod memberships;
 mod rights;
 
@@ -33,8 +34,11 @@ use hubbub_storage::{
 };
 use moka::sync::Cache;
 
-use self::memberships::Memberships;
-pub use self::rights::{community_rights, room_rights};
+use self::{kept::Kept, memberships::Memberships};
+pub use self::{
+    kept::{CACHES, CacheStatus},
+    rights::{community_rights, room_rights},
+};
 use crate::answer::unavailable;
 
 /// Rooms, communities and users kept: about 500 bytes each, 50 MB in all.
@@ -60,14 +64,14 @@ pub struct Directory {
     placement: Arc<dyn Placement>,
     /// Raised whenever a fact changes that may take a right away.
     version: AtomicU64,
-    rooms: Cache<RoomId, Option<Arc<Room>>>,
-    communities: Cache<CommunityId, Option<Arc<Community>>>,
-    users: Cache<UserId, Option<Arc<User>>>,
-    members: Cache<(CommunityId, UserId), Option<Arc<Member>>>,
-    room_members: Cache<(RoomId, UserId), bool>,
-    lists: Cache<CommunityId, Arc<Vec<Arc<Room>>>>,
-    memberships: Cache<UserId, Arc<Memberships>>,
-    counts: Cache<RoomId, u64>,
+    rooms: Kept<RoomId, Option<Arc<Room>>>,
+    communities: Kept<CommunityId, Option<Arc<Community>>>,
+    users: Kept<UserId, Option<Arc<User>>>,
+    members: Kept<(CommunityId, UserId), Option<Arc<Member>>>,
+    room_members: Kept<(RoomId, UserId), bool>,
+    lists: Kept<CommunityId, Arc<Vec<Arc<Room>>>>,
+    memberships: Kept<UserId, Arc<Memberships>>,
+    counts: Kept<RoomId, u64>,
     heads: Cache<RoomId, Seq>,
 }
 
@@ -85,25 +89,25 @@ impl Directory {
             store,
             placement,
             version: AtomicU64::new(0),
-            rooms: Cache::new(FACTS_MAX),
-            communities: Cache::new(FACTS_MAX),
-            users: Cache::new(FACTS_MAX),
-            members: Cache::new(MEMBERS_MAX),
-            room_members: Cache::new(MEMBERS_MAX),
-            lists: Cache::new(FACTS_MAX / 10),
-            memberships: Cache::new(FACTS_MAX),
-            counts: Cache::builder().max_capacity(FACTS_MAX).time_to_live(COUNT_AGE_MAX).build(),
+            rooms: Kept::with_room_for(FACTS_MAX),
+            communities: Kept::with_room_for(FACTS_MAX),
+            users: Kept::with_room_for(FACTS_MAX),
+            members: Kept::with_room_for(MEMBERS_MAX),
+            room_members: Kept::with_room_for(MEMBERS_MAX),
+            lists: Kept::with_room_for(FACTS_MAX / 10),
+            memberships: Kept::with_room_for(FACTS_MAX),
+            counts: Cache::builder().max_capacity(FACTS_MAX).time_to_live(COUNT_AGE_MAX).build().into(),
             heads: Cache::new(MEMBERS_MAX),
         }
     }
 
-    async fn cached<K, V, F>(&self, cache: &Cache<K, V>, key: K, read: impl Fn() -> F + Send) -> Result<V, Refusal>
+    async fn cached<K, V, F>(&self, cache: &Kept<K, V>, key: K, read: impl Fn() -> F + Send) -> Result<V, Refusal>
     where
         F: Future<Output = Result<V, StoreError>> + Send,
         K: Hash + Eq + Send + Sync + Clone + 'static,
         V: Clone + Send + Sync + 'static,
     {
-        if let Some(known) = cache.get(&key) {
+        if let Some(known) = cache.find(&key) {
             return Ok(known);
         }
         loop {

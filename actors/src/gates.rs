@@ -23,6 +23,12 @@ impl Default for Gates {
 }
 
 impl Gates {
+    /// How many are held now, of [`GATES`].
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.0.iter().filter(|gate| gate.try_lock().is_err()).count()
+    }
+
     /// Waits until nobody else holds the gate of `user`, and holds it.
     pub async fn of(&self, user: UserId) -> MutexGuard<'_, ()> {
         // The low bits of an id count within a millisecond; those above tell when it was made.

@@ -26,6 +26,7 @@ use crate::{
     hot::HotRooms,
     lane::Lane,
     markers::Markers,
+    meter::Meters,
     peers::{
         Fact, HubInbox, Peers,
         facts::{JUDGED_AT_ONCE, distrust},
@@ -63,6 +64,14 @@ pub struct HubStatus {
     pub rooms_active: usize,
     /// Relays in memory.
     pub relays: usize,
+    /// Rooms that sessions follow here, each session's counted.
+    pub subscriptions: u64,
+    /// Requests that wait for rooms, or are at work there.
+    pub rooms_queued: usize,
+    /// Appends that wait for lanes.
+    pub lanes_queued: usize,
+    /// Gates that are held.
+    pub gates_held: usize,
     /// Shards this node orders.
     pub shards: u32,
     /// Events appended since the start.
@@ -90,7 +99,9 @@ impl Hub {
         let now = ports.clock.now();
         store.forget_resume_states(now.plus_ms(-saved::KEEP_MS)).await?;
         let peers = Peers::new(ports.bus.clone(), ports.placement.clone());
-        let lanes = (0..config.lanes.max(1)).map(|_| Lane::start(store.clone(), ports.placement.clone())).collect();
+        let meters = Arc::new(Meters::new(config.measure));
+        let lane = |_| Lane::start(store.clone(), ports.placement.clone(), meters.clone());
+        let lanes = (0..config.lanes.max(1)).map(lane).collect();
         let shards = ports.placement.shard_bits().count();
         let context = Arc::new(Context {
             directory: Directory::new(store.clone(), ports.placement.clone()),
@@ -118,6 +129,7 @@ impl Hub {
             sessions: SessionSlots::default(),
             unsaved: saved::Unsaved::default(),
             counters: Counters::default(),
+            meters,
             shards: RwLock::default(),
             people: RwLock::default(),
         });
@@ -205,6 +217,12 @@ impl Hub {
         let _ = self.context.signed_out.set(hear);
     }
 
+    /// What is measured of the actors.
+    #[must_use]
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.context.meters
+    }
+
     /// What takes the messages of other nodes' actors.
     #[must_use]
     pub fn inbox(&self) -> HubInbox {
@@ -224,6 +242,10 @@ impl Hub {
             users: context.users.count(),
             rooms_active,
             relays,
+            subscriptions: count(&context.counters.subscriptions),
+            rooms_queued: context.slots.queued(),
+            lanes_queued: context.lanes.iter().map(Lane::waiting).sum(),
+            gates_held: context.gates.held(),
             shards: context.shards_ordered_here(),
             appended,
             batches,

@@ -34,7 +34,7 @@ use hubbub_storage::{Effect, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use self::task::Task;
-use crate::room::RoomRef;
+use crate::{meter::Meters, room::RoomRef};
 
 /// Events of one batch: at 400 bytes each, 100 KB and about a millisecond to commit.
 const BATCH_EVENTS_MAX: usize = 256;
@@ -85,11 +85,11 @@ pub struct Lane {
 impl Lane {
     /// Starts the lane's task; it ends when the last handle is gone and all is settled.
     #[must_use]
-    pub fn start(store: Arc<dyn Store>, placement: Arc<dyn Placement>) -> Self {
+    pub fn start(store: Arc<dyn Store>, placement: Arc<dyn Placement>, meters: Arc<Meters>) -> Self {
         let (jobs, queue) = mpsc::channel(LANE_QUEUE_MAX);
         let (appended, batches) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let lane = Self { jobs, appended: appended.clone(), batches: batches.clone() };
-        tokio::spawn(Task::new(store, placement, appended, batches).run(queue));
+        tokio::spawn(Task::new(store, placement, appended, batches, meters).run(queue));
         lane
     }
 

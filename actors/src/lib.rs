@@ -12,6 +12,7 @@ pub mod hot;
 pub mod hub;
 pub mod lane;
 pub mod markers;
+pub mod meter;
 pub mod observe;
 pub mod peers;
 pub mod people;

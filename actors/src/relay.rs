@@ -40,7 +40,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 
 pub use self::delivery::Delivery;
-use crate::{connection::Connection, context::Context, directory::Access, hot::Tab, slots::Permit};
+use crate::{
+    connection::Connection,
+    context::{Context, Counters},
+    directory::Access,
+    hot::Tab,
+    slots::Permit,
+};
 
 /// Events kept for those who subscribe or heal: a few minutes of a busy room, about 100 KB.
 const RING_MAX: usize = 256;
@@ -206,6 +212,8 @@ pub struct RelayState {
     counted: u64,
     reported: u64,
     people_timer: bool,
+    /// How many sessions follow here, as counted last.
+    followed: u64,
     unread: HashMap<u64, Unread>,
     unread_timer: bool,
     unread_sent_at: Timestamp,
@@ -247,6 +255,7 @@ impl Actor for RelayActor {
             counted: 0,
             reported: 0,
             people_timer: false,
+            followed: 0,
             told_meanwhile: false,
             unread: HashMap::new(),
             unread_timer: false,
@@ -310,6 +319,7 @@ fn wants(follower: &Follower, delivery: &Delivery) -> bool {
 impl Drop for RelayState {
     /// A relay that dies leaves its followers to its successor, with the seq they have got to.
     fn drop(&mut self) {
+        Counters::change(&self.context.counters.subscriptions, self.followed, 0);
         let Some(head) = self.head else { return };
         let live = self.live.drain(..).map(Box::new);
         let followers: Vec<_> = live.chain(self.unread.drain().map(|(_, unread)| unread.follower)).collect();

@@ -18,6 +18,8 @@ pub mod reads;
 
 use ractor::ActorRef;
 
+use crate::meter::Stamp;
+
 pub use self::{
     actor::{RoomMessage, RoomStatus},
     handle::Rooms,
@@ -29,10 +31,10 @@ pub use self::{
 pub struct RoomRef(pub(crate) ActorRef<RoomMessage>);
 
 impl RoomRef {
-    /// Tells the room that its oldest `events` are on disk.
-    pub fn committed(&self, events: usize) {
+    /// Tells the room that its oldest `events` are on disk since `at`.
+    pub fn committed(&self, events: usize, at: Stamp) {
         // A room that has died meanwhile is loaded anew, with these events in its log.
-        let _ = self.0.cast(RoomMessage::Committed { events });
+        let _ = self.0.cast(RoomMessage::Committed { events, at });
     }
 
     /// Tells the room that an append of its failed.

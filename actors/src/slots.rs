@@ -8,66 +8,22 @@
 //! * An actor is taken out only when nothing is queued for it ([`Slots::retire_room`]), so a message
 //!   is never sent to an actor that has decided to end.
 
+mod places;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use hubbub_protocol::{
-    ids::{Epoch, NodeId, RoomId},
-    limits::ROOM_QUEUE_MAX,
-};
+use hubbub_protocol::ids::{Epoch, NodeId, RoomId};
 use parking_lot::Mutex;
 use ractor::{ActorId, ActorRef};
 
+pub use self::places::{Active, Full, Permit};
 use crate::{relay::RelayMessage, room::RoomMessage};
 
 /// Locks over the slots; a sender rarely meets another in one of 64.
 const STRIPES: usize = 64;
-
-/// A place in an actor's queue; given back when dropped.
-#[derive(Debug)]
-pub struct Permit(Arc<AtomicUsize>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The queue of one actor is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
-
-/// An active actor, and how much is queued for it. Ractor's mailboxes have no bound of their own.
-#[derive(Debug)]
-pub struct Active<M> {
-    actor: ActorRef<M>,
-    queued: Arc<AtomicUsize>,
-    /// The turn in which it was sent to last; turns count up for all actors together.
-    used: u64,
-    /// For a room that is loaded: the activation of its shard.
-    epoch: Option<Epoch>,
-}
-
-impl<M> Active<M> {
-    /// A fresh actor with nothing queued.
-    #[must_use]
-    pub fn new(actor: ActorRef<M>) -> Self {
-        Self { actor, queued: Arc::new(AtomicUsize::new(0)), used: 0, epoch: None }
-    }
-
-    fn permit(&self) -> Result<Permit, Full> {
-        if self.queued.fetch_add(1, Ordering::AcqRel) >= ROOM_QUEUE_MAX {
-            self.queued.fetch_sub(1, Ordering::AcqRel);
-            return Err(Full);
-        }
-        Ok(Permit(self.queued.clone()))
-    }
-}
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -88,7 +44,7 @@ impl Slot {
     fn is_idle(&self) -> bool {
         self.relay.is_none()
             && self.watchers.is_empty()
-            && self.room.as_ref().is_none_or(|active| active.queued.load(Ordering::Acquire) == 0)
+            && self.room.as_ref().is_none_or(|active| active.queued() == 0)
     }
 }
 
@@ -330,7 +286,7 @@ impl Slots {
         let Some(slot) = slots.get_mut(&room) else {
             return true;
         };
-        if slot.relay.as_ref().is_some_and(|active| active.queued.load(Ordering::Acquire) > 0) {
+        if slot.relay.as_ref().is_some_and(|active| active.queued() > 0) {
             return false;
         }
         (slot.relay, slot.people) = (None, 0);
@@ -382,6 +338,13 @@ impl Slots {
             let active = slots.values().filter(|slot| slot.room.is_some()).count();
             (rooms + active, relays + slots.values().filter(|slot| slot.relay.is_some()).count())
         })
+    }
+
+    /// How many requests wait for rooms, or are at work there.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        let of = |slot: &Slot| slot.room.as_ref().map_or(0, Active::queued);
+        self.stripes.iter().map(|stripe| stripe.lock().values().map(of).sum::<usize>()).sum()
     }
 
     /// The active rooms' actors.

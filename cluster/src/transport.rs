@@ -34,7 +34,10 @@ mod track;
 use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use hubbub_protocol::{ids::NodeId, peer::PeerBus};
+use hubbub_protocol::{
+    ids::NodeId,
+    peer::{Class, PeerBus},
+};
 
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use quic::{HelloRefusal, PeerFault, QuicConfig, QuicTransport, TransportError};
@@ -57,8 +60,37 @@ pub trait Transport: PeerBus {
     /// How each known or linked peer stands, by number.
     fn peers(&self) -> Vec<PeerStatus>;
 
+    /// How often a message was not taken because its class was full, by class, in the order of [`Class::ALL`].
+    fn refused(&self) -> [u64; Class::ALL.len()];
+
     /// Ends all links and takes no more. What is queued is dropped: drain first.
     async fn close(&self);
+}
+
+/// What links have carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// How long a round trip takes, while there is a link that knows.
+    pub rtt: Option<Duration>,
+    /// Bytes sent, headers of QUIC included.
+    pub sent_bytes: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Packets lost on the way to the peer, and sent again where that matters.
+    pub lost_packets: u64,
+}
+
+impl Carried {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            rtt: self.rtt.or(other.rtt),
+            sent_bytes: self.sent_bytes + other.sent_bytes,
+            received_bytes: self.received_bytes + other.received_bytes,
+            lost_packets: self.lost_packets + other.lost_packets,
+        }
+    }
 }
 
 /// How the link to a peer stands.
@@ -70,6 +102,10 @@ pub struct PeerStatus {
     pub linked: bool,
     /// Bytes that wait for it, over all classes.
     pub waiting_bytes: usize,
+    /// Bytes that wait for it, by class, in the order of [`Class::ALL`].
+    pub waiting_by_class: [usize; Class::ALL.len()],
+    /// What its links have carried since this node began to know it.
+    pub carried: Carried,
     /// Why it could not be linked the last time that was tried, as a sentence; `None` once it is.
     pub fault: Option<String>,
 }

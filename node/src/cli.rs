@@ -10,6 +10,7 @@ pub mod export;
 pub mod failure;
 pub mod import;
 pub mod join;
+pub mod metrics;
 pub mod output;
 pub mod reach;
 pub mod serve;
@@ -93,6 +94,9 @@ pub enum Command {
     /// Show what can be set, what is set, and whether it can be used.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print what the metrics of a node mean.
+    #[command(subcommand)]
+    Metrics(metrics::MetricsCommand),
     /// Talk from a terminal.
     Chat(chat::Chat),
     /// Print a script that completes these commands in a shell.
@@ -123,6 +127,10 @@ impl Cli {
                 Ok(())
             }
             Command::Config(command) => command.run(self.config.as_deref()),
+            Command::Metrics(command) => {
+                command.run();
+                Ok(())
+            }
             Command::Serve(options) => options.run(&self.data_dir, loaded()).await,
             Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?),
             Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,

@@ -25,8 +25,8 @@ use self::{
 pub use self::{
     given::Origin,
     keys::{
-        AuthSettings, ClusterSettings, EdgeSettings, LimitSettings, ListenConfig, LogConfig, NodeConfig,
-        StoreConfig,
+        AuthSettings, ClusterSettings, EdgeSettings, LimitSettings, ListenConfig, LogConfig, MetricSettings,
+        NodeConfig, StoreConfig,
     },
 };
 use crate::cli::failure::Failure;

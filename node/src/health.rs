@@ -1,9 +1,12 @@
-//! Health and metrics: whether the process runs, whether it serves, and a handful of counts.
+//! Health and metrics over HTTP: whether the process runs, whether it serves, and why not.
+//!
+//! The admin listener answers from the first moment on, so that an operator sees what a node waits for that does not
+//! serve yet; the public one begins with the rest.
 
 use std::{
     error::Error,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -15,77 +18,39 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use hubbub_actors::Hub;
-use hubbub_protocol::{ids::RoomId, time::Timestamp};
-use prometheus::{Encoder, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector};
+use hubbub_cluster::{control::MemberState, runtime::ClusterStatus};
+use hubbub_protocol::ids::RoomId;
 use serde_json::json;
 
-use crate::{disk::Disk, edge::conn::Edge, net::Seats, store::PoolGauges};
+use crate::{disk::Disk, metrics::Metrics, state::App};
 
 /// What health and metrics are read from.
 #[derive(Debug)]
 pub struct Readiness {
-    hub: Hub,
-    edge: Arc<Edge>,
-    seats: Arc<Seats>,
     disk: Disk,
-    started: Timestamp,
     stopping: AtomicBool,
-    gauges: Gauges,
+    /// The node's parts, once they are up.
+    up: OnceLock<(App, Metrics)>,
 }
 
-#[derive(Debug)]
-struct Gauges {
-    registry: Registry,
-    by_name: Vec<(&'static str, IntGauge)>,
-    pools: PoolGauges,
-}
-
-/// Name and meaning of each gauge; docs/metrics.md tells of them.
-const GAUGES: &[(&str, &str)] = &[
-    ("hubbub_connections", "WebSocket connections open"),
-    ("hubbub_connections_public", "connections on the public listener, WebSocket or not"),
-    ("hubbub_connections_max", "connections that the public listener takes"),
-    ("hubbub_connections_refused", "connections refused since the start because there were too many"),
-    ("hubbub_sessions", "sessions in memory, connected or waiting for their client"),
-    ("hubbub_users_active", "users with a device here or somebody watching"),
-    ("hubbub_rooms_active", "rooms in memory"),
-    ("hubbub_relays", "relays in memory"),
-    ("hubbub_shards_owned", "shards this node orders"),
-    ("hubbub_events_appended", "events appended since the start"),
-    ("hubbub_append_batches", "batches committed since the start"),
-    ("hubbub_events_delivered", "events handed to connections since the start"),
-    ("hubbub_sessions_begun", "sessions begun since the start"),
-    ("hubbub_sessions_resumed", "sessions taken up again since the start"),
-    ("hubbub_actors_failed", "actors that failed since the start"),
-    ("hubbub_actors_passivated", "sessions and rooms that left memory to make place since the start"),
-    ("hubbub_uptime_seconds", "seconds since the start"),
-];
-
-impl Gauges {
-    fn new() -> Self {
-        let registry = Registry::new();
-        let mut by_name = Vec::new();
-        for (name, help) in GAUGES {
-            if let Ok(gauge) = IntGauge::new(*name, *help)
-                && registry.register(Box::new(gauge.clone())).is_ok()
-            {
-                by_name.push((*name, gauge));
-            }
-        }
-        // Without /proc there is nothing to tell of the process, and the rest is told all the same.
-        let _ = registry.register(Box::new(ProcessCollector::for_self()));
-        let pools = PoolGauges::register(&registry);
-        Self { registry, by_name, pools }
-    }
+/// What keeps a node from serving, and what it serves in spite of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Findings {
+    reasons: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Readiness {
-    /// Reads from these.
+    /// Of a node that starts.
     #[must_use]
-    pub fn new(hub: Hub, edge: Arc<Edge>, seats: Arc<Seats>, disk: Disk) -> Arc<Self> {
-        let started = hub.now();
-        Arc::new(Self { hub, edge, seats, disk, started, stopping: AtomicBool::new(false), gauges: Gauges::new() })
+    pub fn starting(disk: Disk) -> Arc<Self> {
+        Arc::new(Self { disk, stopping: AtomicBool::new(false), up: OnceLock::new() })
+    }
+
+    /// From now on the node serves, if its parts are well.
+    pub fn is_up(&self, app: App, metrics: Metrics) {
+        // The first counts; a node comes up once.
+        let _ = self.up.set((app, metrics));
     }
 
     /// From now on the node says that it does not serve.
@@ -93,53 +58,61 @@ impl Readiness {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Why the node does not serve; empty when it does.
-    async fn reasons(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
+    async fn findings(&self) -> Findings {
+        let mut found = Findings::default();
+        found.warnings.extend(self.disk.warning());
         if self.stopping.load(Ordering::Acquire) {
-            reasons.push("the node is stopping".to_owned());
+            found.reasons.push("the node is stopping".to_owned());
         }
-        if let Err(error) = self.hub.store().heads(&[RoomId::from_raw(0)]).await {
-            reasons.push(format!("the store does not answer: {error}"));
+        let Some((app, _)) = self.up.get() else {
+            found.reasons.push(STARTING.to_owned());
+            return found;
+        };
+        if let Err(error) = app.store.heads(&[RoomId::from_raw(0)]).await {
+            found.reasons.push(format!("the store does not answer: {error}"));
         }
-        if let Err(error) = self.hub.store().check_writes().await {
-            reasons.push(format!(
+        if let Err(error) = app.store.check_writes().await {
+            found.reasons.push(format!(
                 "the store cannot write, and sends are refused until it can: make room if the disk is full ({})",
                 root(&error)
             ));
         }
-        reasons
-    }
-
-    fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let status = self.hub.observe();
-        let uptime_s = self.hub.now().ms_since(self.started) / 1_000;
-        let values = [
-            self.edge.connections.len() as u64,
-            self.seats.taken(),
-            self.seats.max(),
-            self.seats.refused(),
-            status.sessions as u64,
-            status.users as u64,
-            status.rooms_active as u64,
-            status.relays as u64,
-            u64::from(status.shards),
-            status.appended,
-            status.batches,
-            status.delivered,
-            status.sessions_begun,
-            status.sessions_resumed,
-            status.actors_failed,
-            status.passivated,
-            uptime_s,
-        ];
-        for ((_, gauge), value) in self.gauges.by_name.iter().zip(values) {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        if let Some(member) = app.member.get() {
+            of_cluster(&mut found, &member.cluster.status());
         }
-        self.gauges.pools.set(&self.hub.store().pools());
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.gauges.registry.gather(), &mut text)?;
-        Ok(text)
+        found
+    }
+}
+
+const STARTING: &str =
+    "the node is starting: it opens its store, and a member of a cluster waits until that knows of it";
+
+/// What the cluster adds: a node that lost it goes on as far as the fence lets it.
+fn of_cluster(found: &mut Findings, status: &ClusterStatus) {
+    if status.superseded {
+        let reason = "another process runs under this node's number, or the cluster has removed it: stop this one, \
+                      and join anew if it is to come back";
+        found.reasons.push(reason.to_owned());
+    }
+    if status.map_version == 0 {
+        found
+            .reasons
+            .push("no map of the shards is known yet: `hubbub status` tells which nodes are linked".to_owned());
+    }
+    if status.leader.is_none() {
+        let warning = "no leader is known: without a majority of the voters nothing is moved and nobody joins; \
+                       rooms go on";
+        found.warnings.push(warning.to_owned());
+    }
+    if status.coasting {
+        let warning = "no leader has confirmed this node for a while: what it orders goes on under the fence, and \
+                       what it says of presence and rights may be old; see `hubbub doctor`";
+        found.warnings.push(warning.to_owned());
+    }
+    let state = status.members.iter().find(|known| known.node == status.node).map(|known| known.member.state);
+    if state == Some(MemberState::Draining) {
+        let warning = "this node is being drained: it serves what it has and is given nothing more";
+        found.warnings.push(warning.to_owned());
     }
 }
 
@@ -166,15 +139,20 @@ pub fn admin_router(readiness: &Arc<Readiness>) -> Router {
 }
 
 async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
-    let reasons = readiness.reasons().await;
+    let Findings { reasons, warnings } = readiness.findings().await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let warnings: Vec<String> = readiness.disk.warning().into_iter().collect();
     (status, Json(json!({"ready": reasons.is_empty(), "reasons": reasons, "warnings": warnings}))).into_response()
 }
 
 async fn metrics(State(readiness): State<Arc<Readiness>>) -> Response {
-    match readiness.text() {
+    let Some((_, metrics)) = readiness.up.get() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, STARTING).into_response();
+    };
+    match metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod member;
 pub mod membership;
+pub mod metrics;
 pub mod net;
 pub mod replay;
 pub mod serve;

@@ -36,13 +36,14 @@ use crate::{
     disk::Disk,
     doctor::gather::Surroundings,
     edge::{
-        conn::{Edge, EdgeConfig},
         handshake,
+        shared::{Edge, EdgeConfig},
     },
     health::{self, Readiness},
     http::{self, limits::Limits},
     member::Member,
     membership::{self, Membership},
+    metrics::{EdgeMeters, Metrics, Parts, Routes},
     net::{self, Connections, Seats},
     standing,
     state::{App, AppState, Settings},
@@ -131,7 +132,11 @@ impl Node {
         };
         let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
         let tokens = Arc::new(Tokens(ResumeTokens::open(&*shared).await?));
-        let hub_config = HubConfig { lanes: store::lanes(&config.store), ..HubConfig::default() };
+        let hub_config = HubConfig {
+            lanes: store::lanes(&config.store),
+            measure: config.metrics.enabled,
+            ..HubConfig::default()
+        };
         let ports = Ports { clock: clock.clone(), placement: placement.clone(), bus, tokens, ids: ids.clone() };
         let hub = Hub::start(shared.clone(), ports, hub_config).await?;
         *sign_out.0.lock() = Some(hub.clone());
@@ -155,6 +160,7 @@ impl Node {
             placement,
             auth,
             limits,
+            routes: Routes::of(&http::openapi(), hub.meters().clone()),
             settings,
             surroundings: Surroundings::of(data.path(), config),
             importing: Arc::default(),
@@ -195,6 +201,16 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
     if let Ok(address) = admin.local_addr() {
         tracing::info!("health and metrics on http://{address}");
     }
+    let started = SystemClock.now();
+    let stopping = CancellationToken::new();
+    let disk = Disk { path: data_dir.to_owned(), space_min_bytes: config.store.space_min.0 };
+    let readiness = Readiness::starting(disk.clone());
+    let for_operators = tokio::spawn(net::serve(
+        admin,
+        Seats::new(net::ADMIN_CONNECTIONS_MAX),
+        health::admin_router(&readiness),
+        stopping.clone(),
+    ));
     let node = Node::open(data, &config).await?;
     let edge = Arc::new(Edge {
         hub: node.hub.clone(),
@@ -206,22 +222,19 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
             rate_limits: config.edge.rate_limits,
             reconnect_after_ms: millis(config.edge.reconnect_after),
         },
+        meters: EdgeMeters::new(node.hub.meters().clone()),
         connections: TaskTracker::new(),
-        stopping: CancellationToken::new(),
+        stopping,
     });
     standing::tell(&node.app, edge.clone());
-    let disk = Disk { path: data_dir.to_owned(), space_min_bytes: config.store.space_min.0 };
-    let readiness = Readiness::new(node.hub.clone(), edge.clone(), seats.clone(), disk.clone());
+    let parts = Parts { app: node.app.clone(), edge: edge.clone(), seats: seats.clone(), started };
+    let metrics = Metrics::new(parts).map_err(|error| Failure::Failed(error.to_string()))?;
+    readiness.is_up(node.app.clone(), metrics);
     let routes = public_routes(&node.app, &edge, &readiness);
     let stopping = &edge.stopping;
     let serving = [
         tokio::spawn(net::serve(public, seats, routes, stopping.clone())),
-        tokio::spawn(net::serve(
-            admin,
-            Seats::new(net::ADMIN_CONNECTIONS_MAX),
-            health::admin_router(&readiness),
-            stopping.clone(),
-        )),
+        for_operators,
         tokio::spawn(disk.watch(stopping.clone())),
         spawn_unix(socket, http::over_socket(&node.app), stopping.clone()),
     ];

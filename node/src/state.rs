@@ -17,6 +17,7 @@ use crate::{
     doctor::gather::Surroundings,
     http::limits::Limits,
     member::Member,
+    metrics::Routes,
 };
 
 /// What an operator may know of how a node runs: `GET /v1/admin/settings`.
@@ -53,6 +54,8 @@ pub struct AppState {
     pub auth: Auth,
     /// How often anyone may ask.
     pub limits: Limits,
+    /// Requests by route.
+    pub routes: Routes,
     /// How the node runs.
     pub settings: Settings,
     /// What `doctor` looks at beside the rest.

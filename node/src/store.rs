@@ -1,9 +1,8 @@
-//! Opens the store that the configuration names, and shows how its connections stand.
+//! Opens the store that the configuration names.
 
 use std::{str::FromStr, sync::Arc};
 
-use hubbub_storage::{PoolStatus, PostgresConfig, PostgresStore, PostgresUrl, SqliteStore, Store};
-use prometheus::{IntGaugeVec, Opts, Registry};
+use hubbub_storage::{PostgresConfig, PostgresStore, PostgresUrl, SqliteStore, Store};
 
 use crate::{cli::failure::Failure, config::StoreConfig, datadir::DataDir};
 
@@ -47,44 +46,5 @@ pub fn connections(config: &StoreConfig) -> PostgresConfig {
         lanes: usize::from(config.lanes),
         readers: usize::from(config.readers),
         writers: usize::from(config.writers),
-    }
-}
-
-/// One number of a pool's.
-type Number = fn(&PoolStatus) -> u64;
-
-/// Name and meaning of each gauge, by pool; docs/metrics.md tells of them.
-const GAUGES: [(&str, &str, Number); 6] = [
-    ("hubbub_store_connections", "connections to the database open", |pool| pool.open as u64),
-    ("hubbub_store_connections_max", "connections that may be open", |pool| pool.max as u64),
-    ("hubbub_store_connections_idle", "connections open and not at work", |pool| pool.idle as u64),
-    ("hubbub_store_connections_lost", "connections that failed since the start", |pool| pool.lost),
-    ("hubbub_store_waits", "times that all connections were at work, since the start", |pool| pool.waits),
-    ("hubbub_store_waited_ms", "milliseconds waited for a connection since the start", |pool| pool.waited_ms),
-];
-
-/// Gauges of a store's connections.
-#[derive(Debug)]
-pub struct PoolGauges(Vec<(IntGaugeVec, Number)>);
-
-impl PoolGauges {
-    /// Registers them; none shows until a store has connections.
-    #[must_use]
-    pub fn register(registry: &Registry) -> Self {
-        let made = GAUGES.iter().filter_map(|(name, help, number)| {
-            let gauge = IntGaugeVec::new(Opts::new(*name, *help), &["pool"]).ok()?;
-            registry.register(Box::new(gauge.clone())).ok()?;
-            Some((gauge, *number))
-        });
-        Self(made.collect())
-    }
-
-    /// Sets them.
-    pub fn set(&self, pools: &[PoolStatus]) {
-        for (gauge, number) in &self.0 {
-            for pool in pools {
-                gauge.with_label_values(&[pool.name]).set(i64::try_from(number(pool)).unwrap_or(i64::MAX));
-            }
-        }
     }
 }

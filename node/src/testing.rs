@@ -32,6 +32,7 @@ use crate::{
     auth::{Auth, AuthConfig, Registration, SignOut},
     doctor::gather::Surroundings,
     http::{self, limits::Limits},
+    metrics::Routes,
     net::Connections,
     state::{App, AppState, Settings},
 };
@@ -203,13 +204,15 @@ impl World {
             ids: ids.clone(),
         };
         let hub = Hub::start(store.clone(), ports, HubConfig::default());
+        let hub = hub.await.expect("actors start over a store in memory");
         let app = Arc::new(AppState {
             auth: auth.await.expect("a store in memory opens"),
             store: store.clone(),
             clock: clock.clone(),
             ids,
             placement,
-            hub: hub.await.expect("actors start over a store in memory"),
+            routes: Routes::of(&http::openapi(), hub.meters().clone()),
+            hub,
             limits: Limits::new(rate_limits),
             settings,
             surroundings: Surroundings {

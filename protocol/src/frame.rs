@@ -4,13 +4,19 @@
 //! not masked: the same bytes go to every member of a room. The MessagePack form is made when the
 //! first client of that kind needs it.
 
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{error::Refusal, event::Event};
+use crate::{
+    error::{ErrorCode, Refusal},
+    event::Event,
+};
 
 /// The subprotocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +84,18 @@ pub struct Frame {
     json: Bytes,
     header_bytes: usize,
     packed: OnceLock<Bytes>,
+    /// The moment from which its delivery is timed, as whoever times it counts; 0 for none.
+    since: AtomicU64,
+    answers: Option<Answers>,
+}
+
+/// Which request a frame answers, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers {
+    /// The client's number of the request.
+    pub re: u32,
+    /// Why it was refused, if it was.
+    pub refused: Option<ErrorCode>,
 }
 
 impl Frame {
@@ -85,7 +103,7 @@ impl Frame {
     #[must_use]
     pub fn new(payload: &[u8]) -> Self {
         let (json, header_bytes) = with_header(Format::Json.opcode(), payload);
-        Self { json, header_bytes, packed: OnceLock::new() }
+        Self { json, header_bytes, packed: OnceLock::new(), since: AtomicU64::new(0), answers: None }
     }
 
     /// A frame of anything that can be written as JSON.
@@ -102,7 +120,7 @@ impl Frame {
             re: u32,
             ok: &'a T,
         }
-        Self::of(&Reply { re, ok })
+        Self { answers: Some(Answers { re, refused: None }), ..Self::of(&Reply { re, ok }) }
     }
 
     /// The answer `error` to request `re`.
@@ -113,13 +131,30 @@ impl Frame {
             re: u32,
             error: &'a Refusal,
         }
-        Self::of(&Reply { re, error })
+        Self { answers: Some(Answers { re, refused: Some(error.code) }), ..Self::of(&Reply { re, error }) }
     }
 
     /// The push of an event.
     #[must_use]
     pub fn event(event: &Event) -> Self {
         Self::new(&event.encode())
+    }
+
+    /// The request that it answers, if it is an answer.
+    #[must_use]
+    pub const fn answers(&self) -> Option<Answers> {
+        self.answers
+    }
+
+    /// Sets the moment from which its delivery is timed.
+    pub fn set_since(&self, since: u64) {
+        self.since.store(since, Ordering::Relaxed);
+    }
+
+    /// The moment from which its delivery is timed; 0 for none.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
     }
 
     /// Header and payload for a connection of `format`.

@@ -7,12 +7,13 @@
 //! * `write` turns an [`Op`] into a frame's fields, as a client does.
 
 mod intents;
+mod kind;
 mod read;
 mod write;
 
 use serde_json::Value;
 
-pub use self::{intents::Intents, read::page};
+pub use self::{intents::Intents, kind::OpKind, read::page};
 use crate::{
     emoji::Emoji,
     error::Refusal,

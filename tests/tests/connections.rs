@@ -31,7 +31,7 @@ async fn one_client_too_many_is_told_to_come_back_and_finds_a_place_when_one_is_
     assert!(head.to_lowercase().contains("retry-after: 5"), "{head}");
     let error = &serde_json::from_str::<Value>(&body).expect("JSON")["error"];
     assert_eq!((&error["code"], &error["retryable"]), (&"busy".into(), &true.into()), "{body}");
-    assert!(gauge(&node, "hubbub_connections_refused") >= 1);
+    assert!(gauge(&node, "hubbub_connections_refused_total") >= 1);
     assert_eq!(gauge(&node, "hubbub_connections_max"), 3);
     drop((client, updates, others));
     wait_for("a place is free", || get(&address, "/healthz", "").0.starts_with("HTTP/1.1 200")).await;

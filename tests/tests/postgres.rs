@@ -111,7 +111,8 @@ async fn a_restart_of_the_server_under_load_loses_and_doubles_nothing() {
     }
     assert!(head.0 >= 3 * MESSAGES as u64);
     let (_, metrics) = get(node.admin(), "/metrics", "");
-    let lost = metrics.lines().find_map(|line| line.strip_prefix("hubbub_store_connections_lost{pool=\"lanes\"} "));
+    let lost =
+        metrics.lines().find_map(|line| line.strip_prefix("hubbub_store_connections_lost_total{pool=\"lanes\"} "));
     assert!(lost.is_some_and(|lost| lost != "0"), "{metrics}");
     for line in
         ["hubbub_store_connections_max{pool=\"readers\"} 8", "hubbub_store_connections_idle{pool=\"writers\"}"]

@@ -175,8 +175,14 @@ async fn a_node_tells_how_it_is_and_what_it_counts() {
     assert_eq!(status, 200);
     let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
     assert_eq!((value("hubbub_connections"), value("hubbub_sessions")), (Some("1"), Some("1")), "{metrics}");
-    assert_eq!((value("hubbub_actors_failed"), value("hubbub_actors_passivated")), (Some("0"), Some("0")));
-    assert!(value("hubbub_events_appended").and_then(|count| count.parse::<u64>().ok()) >= Some(1), "{metrics}");
+    assert_eq!(
+        (value("hubbub_actors_failed_total"), value("hubbub_actors_passivated_total")),
+        (Some("0"), Some("0"))
+    );
+    assert!(
+        value("hubbub_events_appended_total").and_then(|count| count.parse::<u64>().ok()) >= Some(1),
+        "{metrics}"
+    );
     let (status, _) = get(format!("{}/metrics", node.url())).await;
     assert_eq!(status, 404, "not for everyone");
     assert_eq!(node.stop(), Some(0));

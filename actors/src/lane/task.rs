@@ -26,6 +26,7 @@ use super::{
     gather::{collect, next_job},
     pace::Pace,
 };
+use crate::meter::Meters;
 
 /// How long a batch waits for company. At 200 events a second it gathers five.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
@@ -48,6 +49,7 @@ pub(super) struct Task {
     fences: HashMap<ShardId, Fence>,
     appended: Arc<AtomicU64>,
     batches: Arc<AtomicU64>,
+    meters: Arc<Meters>,
 }
 
 impl Task {
@@ -56,8 +58,9 @@ impl Task {
         placement: Arc<dyn Placement>,
         appended: Arc<AtomicU64>,
         batches: Arc<AtomicU64>,
+        meters: Arc<Meters>,
     ) -> Self {
-        Self { store, placement, fences: HashMap::new(), appended, batches }
+        Self { store, placement, fences: HashMap::new(), appended, batches, meters }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
@@ -96,7 +99,10 @@ impl Task {
             return;
         }
         let (batch, events) = self.batch(&mut alive);
+        let begun = self.meters.stamp();
         let outcomes = self.append(&batch).await;
+        let at = self.meters.stamp();
+        self.meters.batch.observe(begun, at);
         self.batches.fetch_add(1, Ordering::Relaxed);
         let mut committed: HashMap<ShardId, bool> = HashMap::new();
         for (part, outcome) in batch.shards.iter().zip(outcomes) {
@@ -113,7 +119,7 @@ impl Task {
         }
         // Once for each room: it hands all of a batch on together.
         for (append, events) in told.into_values() {
-            append.room.committed(events);
+            append.room.committed(events, at);
         }
     }
 

@@ -217,5 +217,7 @@ impl Delivery {
 /// What an owner sent, for the relay here.
 pub(crate) fn delivered(context: &Context, Deliver { room, events }: Deliver) {
     let deliveries: Vec<Delivery> = events.into_iter().map(Delivery::received).collect();
+    let now = context.meters.stamp();
+    deliveries.iter().for_each(|delivery| delivery.frame.set_since(now.raw()));
     context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Deliver(deliveries)).is_ok());
 }

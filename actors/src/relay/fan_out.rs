@@ -5,7 +5,7 @@ use hubbub_storage::{ErrorChain, StoreError, StoredEvent};
 use std::time::{Duration, Instant};
 
 use super::{Delivery, FAN_OUT_SLICE, HEAL_EVENTS, RING_MAX, RelayMessage, RelayState, wants};
-use crate::context::Counters;
+use crate::{context::Counters, meter::Stamp};
 
 impl RelayState {
     pub(super) async fn deliver(&mut self, deliveries: Vec<Delivery>) {
@@ -62,6 +62,10 @@ impl RelayState {
                 tokio::task::yield_now().await;
                 begun = Instant::now();
             }
+        }
+        if let Some(oldest) = run.first().filter(|_| !self.live.is_empty()) {
+            let meters = &self.context.meters;
+            meters.delivery.observe(Stamp::from_raw(oldest.frame.since()), meters.stamp());
         }
         Counters::add(&self.context.counters.delivered, (self.live.len() * run.len()) as u64);
         let bytes = events.iter().map(|(_, frame)| frame.wire(Format::Json).len()).sum();

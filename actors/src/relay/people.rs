@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{RelayMessage, RelayState};
-use crate::{peers::following, room::RoomMessage};
+use crate::{context::Counters, peers::following, room::RoomMessage};
 
 /// Shortest time between two reports of a relay.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
@@ -27,6 +27,11 @@ impl RelayState {
 
     /// Takes note of those who have come and gone, and has the owner told of it.
     pub(super) fn count_people(&mut self) {
+        let followed = (self.live.len() + self.unread.len()) as u64;
+        if followed != self.followed {
+            Counters::change(&self.context.counters.subscriptions, self.followed, followed);
+            self.followed = followed;
+        }
         let people = self.people_here();
         if people == self.counted {
             return;

@@ -48,8 +48,8 @@ use super::{
     post::{Archived, Change, NewPost},
 };
 use crate::{
-    answer::Answer, caller::Caller, context::Context, directory::Access, hot::Tab, relay::RelayMessage,
-    slots::Permit,
+    answer::Answer, caller::Caller, context::Context, directory::Access, hot::Tab, meter::Stamp,
+    relay::RelayMessage, slots::Permit,
 };
 
 /// Messages whose state is kept for changes; a page of history that everyone reacts to.
@@ -93,8 +93,8 @@ pub enum RoomMessage {
     Judged { author: UserId, searched: bool, judged: Box<Result<Access, Refusal>> },
     /// The state of a message was read, and the pins if they were wanted.
     Target { seq: Seq, read: Box<Result<TargetRead, StoreError>> },
-    /// The oldest events in flight are on disk.
-    Committed { events: usize },
+    /// The oldest events in flight are on disk, since this moment.
+    Committed { events: usize, at: Stamp },
     /// An append failed.
     Failed,
     /// This relay wants the room's events from now on.
@@ -178,13 +178,14 @@ struct InFlight {
     event: Event,
     frame: Arc<Frame>,
     done: Done,
+    /// When it was handed to the lane.
+    handed: Stamp,
     /// Repeats of the same post that came before it was on disk.
     repeats: Vec<Answer<Sent>>,
 }
 
 #[derive(Debug)]
 struct Held {
-    #[expect(dead_code, reason = "given back when the post is decided")]
     permit: Permit,
     caller: Caller,
     access: Access,
@@ -279,7 +280,7 @@ impl Actor for RoomActor {
             RoomMessage::Searched { author, found } => state.searched(author, found),
             RoomMessage::Judged { author, searched, judged } => state.judged(author, searched, *judged),
             RoomMessage::Target { seq, read } => state.targeted(seq, *read),
-            RoomMessage::Committed { events } => state.at_work(|state| state.committed(events)),
+            RoomMessage::Committed { events, at } => state.at_work(|state| state.committed(events, at)),
             RoomMessage::Failed => {
                 state.context.slots.leave(state.room, me.get_id());
                 return Err(crate::shard::AppendFailed.into());

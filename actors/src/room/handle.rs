@@ -78,7 +78,7 @@ fn ask_here(context: &Arc<Context>, room: RoomId, ask: Ask) {
     let sent = context.slots.to_room(
         room,
         |relay, watchers| spawn(context, room, relay, watchers),
-        |permit| RoomMessage::Ask(permit, Box::new(asked.take().expect("called once"))),
+        |permit| RoomMessage::Ask(permit.at(context.meters.stamp()), Box::new(asked.take().expect("called once"))),
     );
     if sent.is_err()
         && let Some(refused) = asked

@@ -5,7 +5,10 @@
 //! A proposal whose answer was lost is sent again under the same [`RequestId`], so it is carried out once. When the time
 //! is over, nobody knows: it may be carried out yet, until this node proposes something later under the same name.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use hubbub_protocol::{
     ids::NodeId,
@@ -49,16 +52,22 @@ pub enum ProposeFailure {
 
 /// Names for proposals. One name waits for one answer, so as many exist as proposals were ever under way at once.
 #[derive(Debug, Default)]
-pub(super) struct Names(Mutex<Vec<RequestId>>);
+pub(super) struct Names {
+    free: Mutex<Vec<RequestId>>,
+    /// Proposals since the start.
+    pub(super) asked: AtomicU64,
+    /// Those of them that had no answer in time.
+    pub(super) failed: AtomicU64,
+}
 
 impl Names {
     fn take(&self) -> RequestId {
-        let id = self.0.lock().pop().unwrap_or_else(|| RequestId { proposer: rand::random(), n: 0 });
+        let id = self.free.lock().pop().unwrap_or_else(|| RequestId { proposer: rand::random(), n: 0 });
         RequestId { n: id.n + 1, ..id }
     }
 
     fn give_back(&self, id: RequestId) {
-        self.0.lock().push(id);
+        self.free.lock().push(id);
     }
 }
 
@@ -74,8 +83,12 @@ impl Core {
         within: Duration,
     ) -> Result<Answer, ProposeFailure> {
         let id = self.names.take();
+        self.names.asked.fetch_add(1, Ordering::Relaxed);
         let outcome = self.propose_as(Request { id: Some(id), command }, within).await;
         self.names.give_back(id);
+        if outcome.is_err() {
+            self.names.failed.fetch_add(1, Ordering::Relaxed);
+        }
         outcome
     }
 

@@ -39,6 +39,10 @@ pub struct ClusterStatus {
     pub last_contact: Option<Duration>,
     /// Whether the lease is over: the cluster may have given this node up.
     pub coasting: bool,
+    /// Changes that this node has proposed since its start, and those of them that were not confirmed in time.
+    pub proposals: u64,
+    /// See `proposals`.
+    pub proposals_failed: u64,
     /// The version of the map here.
     pub map_version: u64,
     /// How many shards there are.
@@ -120,6 +124,8 @@ impl Core {
             applied_index: standing.applied_index,
             last_contact: self.lease.last_contact(),
             coasting: self.lease.is_over(),
+            proposals: self.names.asked.load(Ordering::Relaxed),
+            proposals_failed: self.names.failed.load(Ordering::Relaxed),
             map_version: map.version,
             shards: map.shards.len(),
             moving: map.each_shard().filter(|(_, place)| super::map::placed(place).moving).count(),

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Carried,
     asks::{Asks, Waiting},
     frame::Frame,
     limits::{BUSY_RETRY_AFTER, WHISPER_BYTES_MAX, class_bytes_max},
@@ -23,6 +24,11 @@ use hubbub_protocol::peer::PEER_MESSAGE_BYTES_MAX;
 pub(super) trait Wire: Send + Sync + fmt::Debug {
     /// Sends a datagram, or drops it.
     fn whisper(&self, datagram: Bytes);
+
+    /// What it has carried, if it counts.
+    fn carried(&self) -> Carried {
+        Carried::default()
+    }
 }
 
 /// Whose link it is; decides which of two links to a peer is kept.
@@ -87,6 +93,11 @@ impl Link {
     /// Bytes that wait in `class`.
     pub(super) fn waiting_bytes(&self, class: Class) -> usize {
         self.budgets[&class].waiting()
+    }
+
+    /// What it has carried.
+    pub(super) fn carried(&self) -> Carried {
+        self.wire.carried()
     }
 
     /// Whether this link is kept and `older` ended, when both lead to one peer: the one that the lower node dialled,

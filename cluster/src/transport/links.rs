@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,10 +14,10 @@ use hubbub_protocol::{
     ids::NodeId,
     peer::{AskError, Class, Envelope, Eventually, Lane, PeerBus, PeerChange, PeerInbox, SendError},
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::{PeerStatus, limits::ASK_TIMEOUT_MAX, link::Link, track::Purpose};
+use super::{Carried, PeerStatus, limits::ASK_TIMEOUT_MAX, link::Link, track::Purpose};
 
 type Key = (NodeId, Purpose);
 
@@ -29,6 +32,10 @@ pub(super) struct Links {
     pub(super) inbox: Arc<dyn PeerInbox>,
     table: RwLock<BTreeMap<Key, Arc<Link>>>,
     changes: watch::Sender<u64>,
+    /// What links have carried that are over, by peer.
+    carried: Mutex<BTreeMap<NodeId, Carried>>,
+    /// How often a class was full.
+    refused: [AtomicU64; Class::ALL.len()],
 }
 
 /// Another link to the same peer is kept instead.
@@ -45,7 +52,14 @@ pub(super) struct Place {
 
 impl Links {
     pub(super) fn new(me: NodeId, inbox: Arc<dyn PeerInbox>) -> Arc<Self> {
-        Arc::new(Self { me, inbox, table: RwLock::default(), changes: watch::Sender::new(0) })
+        Arc::new(Self {
+            me,
+            inbox,
+            table: RwLock::default(),
+            changes: watch::Sender::new(0),
+            carried: Mutex::default(),
+            refused: Default::default(),
+        })
     }
 
     /// Takes `link` in, when the peer has no link or a lesser one; waits until that one is over.
@@ -118,13 +132,36 @@ impl Links {
 
     /// How `node` stands; `fault` is told only while it is not linked.
     pub(super) fn status(&self, node: NodeId, fault: Option<String>) -> PeerStatus {
-        let waiting = |purpose| {
-            let link = self.link(node, purpose);
-            link.map_or(0, |link| Class::ALL.into_iter().map(|class| link.waiting_bytes(class)).sum())
-        };
+        let waiting = |class| self.link(node, Purpose::of(class)).map_or(0, |link| link.waiting_bytes(class));
         let linked = self.is_linked(node);
-        let waiting_bytes = Purpose::ALL.into_iter().map(waiting).sum::<usize>();
-        PeerStatus { node, linked, waiting_bytes, fault: fault.filter(|_| !linked) }
+        let waiting_by_class = Class::ALL.map(waiting);
+        let before = self.carried.lock().get(&node).copied().unwrap_or_default();
+        let links = Purpose::ALL.into_iter().filter_map(|purpose| self.link(node, purpose));
+        PeerStatus {
+            node,
+            linked,
+            waiting_bytes: waiting_by_class.iter().sum(),
+            waiting_by_class,
+            carried: links.fold(before, |sum, link| sum.and(link.carried())),
+            fault: fault.filter(|_| !linked),
+        }
+    }
+
+    /// How often a class was full.
+    pub(super) fn refused(&self) -> [u64; Class::ALL.len()] {
+        std::array::from_fn(|class| self.refused[class].load(Ordering::Relaxed))
+    }
+
+    /// Counts a message that was not taken because its class was full.
+    fn count(&self, class: Class, refused: &SendError) {
+        if let (SendError::Busy { .. }, Some(at)) = (refused, Class::ALL.iter().position(|known| *known == class)) {
+            self.refused[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets what was carried to and from a peer that is no member any more.
+    pub(super) fn forget(&self, peer: NodeId) {
+        self.carried.lock().remove(&peer);
     }
 
     fn way(&self, to: NodeId, class: Class) -> Result<Arc<Link>, SendError> {
@@ -151,6 +188,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.link.over.cancel();
         self.link.asks.end();
+        let carried = Carried { rtt: None, ..self.link.carried() };
+        let mut before = self.links.carried.lock();
+        let sum = before.entry(self.link.peer).or_default();
+        *sum = sum.and(carried);
+        drop(before);
         if self.announced {
             self.links.inbox.changed(self.link.peer, PeerChange::Down);
         }
@@ -165,7 +207,7 @@ impl PeerBus for Links {
     }
 
     fn cast(&self, to: NodeId, lane: Lane, envelope: Envelope) -> Result<(), SendError> {
-        self.way(to, lane.class)?.cast(lane, envelope)
+        self.way(to, lane.class)?.cast(lane, envelope).inspect_err(|refused| self.count(lane.class, refused))
     }
 
     fn ask(
@@ -177,6 +219,7 @@ impl PeerBus for Links {
     ) -> Eventually<Result<Envelope, AskError>> {
         let waited = timeout.min(ASK_TIMEOUT_MAX);
         let begun = self.way(to, lane.class).and_then(|link| link.ask(lane, envelope, waited));
+        let begun = begun.inspect_err(|refused| self.count(lane.class, refused));
         Box::pin(async move {
             let mut waiting = begun?;
             match tokio::time::timeout(waited, waiting.answer()).await {

@@ -25,7 +25,7 @@ use std::{
 use async_trait::async_trait;
 use hubbub_protocol::{
     ids::NodeId,
-    peer::{AskError, Envelope, Eventually, Lane, PeerBus, PeerInbox, SendError},
+    peer::{AskError, Class, Envelope, Eventually, Lane, PeerBus, PeerInbox, SendError},
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -215,6 +215,7 @@ impl Transport for QuicTransport {
             known.forgotten.cancel();
         }
         self.0.links.end(peer);
+        self.0.links.forget(peer);
     }
 
     fn revoke(&self, peer: NodeId) {
@@ -233,6 +234,10 @@ impl Transport for QuicTransport {
             faults.entry(node).or_default();
         }
         faults.into_iter().map(|(node, fault)| self.0.links.status(node, fault)).collect()
+    }
+
+    fn refused(&self) -> [u64; Class::ALL.len()] {
+        self.0.links.refused()
     }
 
     async fn close(&self) {

@@ -216,6 +216,13 @@ keys! {
         capacity: u8 = 1, Rule::Within("a number", 1, 250, "1");
     }
 
+    /// What the node measures, for `/metrics`.
+    metrics: MetricSettings {
+        /// Whether requests and deliveries are counted and timed. It costs less than a fiftieth of the node's work;
+        /// off is for those who want to see that. What costs nothing to tell is told in any case.
+        enabled: bool = true, Rule::Any(SWITCH);
+    }
+
     /// What the node says of itself, on standard error.
     log: LogConfig {
         /// Levels by module: `error`, `warn`, `info`, `debug` or `trace`. The first is for all others.

@@ -11,7 +11,7 @@
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hubbub_actors::{Connection, Hub, session::SessionHandle};
+use hubbub_actors::{Connection, session::SessionHandle};
 use hubbub_protocol::{
     error::{CloseCode, ErrorCode, Refusal},
     frame::{Format, Frame},
@@ -22,50 +22,23 @@ use hubbub_protocol::{
 };
 use serde_json::json;
 use tokio::{net::TcpStream, time::Instant};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     allowance::Allowance,
     goodbye::goodbye,
     reader::{Incoming, Reader},
+    shared::Edge,
     socket::Socket,
 };
-use crate::auth::{Auth, Verified, VerifyError, token::TokenRefused};
+use crate::{
+    auth::{Verified, VerifyError, token::TokenRefused},
+    metrics::OpRow,
+};
 
 /// How long a client whose token has expired may take to bring a new one.
 const REAUTH_WITHIN_MS: i64 = 60_000;
 /// Bytes read at once, on the stack of the call that reads.
 const READ_BYTES: usize = 16 * 1024;
-
-/// How connections are treated.
-#[derive(Debug, Clone)]
-pub struct EdgeConfig {
-    /// The node's name, told in `hello`.
-    pub node: String,
-    /// Milliseconds between two heartbeats of a client.
-    pub heartbeat_ms: u64,
-    /// Origins of pages that may connect, beside our own.
-    pub origins: Vec<String>,
-    /// Whether clients are limited in how much they ask.
-    pub rate_limits: bool,
-    /// Milliseconds within which clients are told to come back when the node stops.
-    pub reconnect_after_ms: u64,
-}
-
-/// What every connection of this node shares.
-#[derive(Debug)]
-pub struct Edge {
-    /// The actors.
-    pub hub: Hub,
-    /// Who somebody is.
-    pub auth: Auth,
-    /// How connections are treated.
-    pub config: EdgeConfig,
-    /// The tasks of all connections.
-    pub connections: TaskTracker,
-    /// Cancelled when the node stops: nobody is let in any more. Sessions are told by the actors.
-    pub stopping: CancellationToken,
-}
 
 /// A session on this connection.
 #[derive(Debug)]
@@ -90,7 +63,7 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, early: Bytes, format: For
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let socket = Socket::new(stream, format);
+    let socket = Socket::new(stream, format, edge.meters.clone());
     let connection: Arc<dyn Connection> = socket.clone();
     let now = Instant::now();
     let allowance = Allowance::full(now);
@@ -226,16 +199,13 @@ impl Conn {
                 return Err(CloseCode::NotIdentified);
             }
         }
+        let row = OpRow::of(&op);
+        self.edge.meters.asked(row);
         if self.edge.config.rate_limits && !self.allowance.take(Instant::now()) {
-            let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests").after_ms(1_000);
-            self.socket.answer(&Frame::refused(id, &refusal));
-            return Ok(());
+            return self.too_many(id, row, "too many requests", 1_000);
         }
-        if !self.socket.begin_request() {
-            let refusal =
-                Refusal::new(ErrorCode::RateLimited, "too many requests await their answer").after_ms(100);
-            self.socket.answer(&Frame::refused(id, &refusal));
-            return Ok(());
+        if !self.socket.flight().begin(id, row) {
+            return self.too_many(id, row, "too many requests await their answer", 100);
         }
         match op {
             Err(refusal) => self.refuse(id, &refusal),
@@ -272,6 +242,14 @@ impl Conn {
     async fn look_again(&self, token: &str) -> Result<(), CloseCode> {
         self.verify(token).await?;
         if self.edge.stopping.is_cancelled() { Err(self.turned_away()) } else { Ok(()) }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what its callers answer")]
+    fn too_many(&self, id: u32, row: OpRow, why: &str, after_ms: u64) -> Result<(), CloseCode> {
+        let refusal = Refusal::new(ErrorCode::RateLimited, why).after_ms(after_ms);
+        self.edge.meters.refused(row, refusal.code);
+        self.socket.answer(&Frame::refused(id, &refusal));
+        Ok(())
     }
 
     fn refuse(&self, id: u32, refusal: &Refusal) {

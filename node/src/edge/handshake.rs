@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
-use super::conn::{self, Edge};
+use super::{conn, shared::Edge};
 use crate::net::Seat;
 
 /// `GET /v1/ws`: answers 101 and goes on with the WebSocket, or refuses with the documented shape.

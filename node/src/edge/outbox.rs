@@ -119,8 +119,8 @@ impl Outbox {
         self.queue(bytes, kind);
     }
 
-    /// Queues an event, or leaves it out.
-    pub fn event(&mut self, room: RoomId, seq: Seq, frame: &Frame, kind: Kind) {
+    /// Queues an event, or leaves it out; says whether it was queued.
+    pub fn event(&mut self, room: RoomId, seq: Seq, frame: &Frame, kind: Kind) -> bool {
         let full = match kind {
             Kind::Replay => self.replays.reaches(REPLAY_QUEUE_MAX, REPLAY_BYTES_MAX),
             Kind::Event | Kind::Must => self.is_full(),
@@ -128,19 +128,22 @@ impl Outbox {
         if full {
             let (_, last) = self.left_out.entry(room).or_insert((seq, seq));
             *last = seq;
-            return;
+            return false;
         }
         if let Some((from, to)) = self.left_out.remove(&room) {
             self.gap(room, from, to);
         }
         self.queue(frame.wire(self.format).clone(), kind);
+        true
     }
 
-    /// Queues an ephemeral push, unless much waits already.
-    pub fn ephemeral(&mut self, frame: &Frame) {
-        if self.has_room() && self.waiting.len() < 2 * OUTBOX_FRAMES_MAX {
+    /// Queues an ephemeral push, unless much waits already; says whether it was queued.
+    pub fn ephemeral(&mut self, frame: &Frame) -> bool {
+        let fits = self.has_room() && self.waiting.len() < 2 * OUTBOX_FRAMES_MAX;
+        if fits {
             self.queue(frame.wire(self.format).clone(), Kind::Event);
         }
+        fits
     }
 
     fn gap(&mut self, room: RoomId, from: Seq, to: Seq) {

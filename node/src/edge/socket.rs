@@ -10,30 +10,34 @@
 //!   queues.
 //! * A frame written in part is finished before anything else is written.
 
+mod ending;
+
 use std::{
     io::{self, IoSlice},
-    net::Shutdown,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use hubbub_actors::Connection;
+use hubbub_actors::{Connection, meter::Stamp};
 use hubbub_protocol::{
     error::CloseCode,
     frame::{Format, Frame},
     ids::{RoomId, Seq},
-    limits::{IN_FLIGHT_MAX, OUTBOX_STUCK_MS},
+    limits::OUTBOX_STUCK_MS,
 };
 use parking_lot::Mutex;
-use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
-use super::outbox::{Kind, Outbox, SLICES_MAX};
+use super::{
+    flight::Flight,
+    outbox::{Kind, Outbox, SLICES_MAX},
+};
+use crate::metrics::EdgeMeters;
 
 /// How long the outbox may be full, or answers lie there unmoved, before the connection is closed.
 const STUCK: Duration = Duration::from_millis(OUTBOX_STUCK_MS);
@@ -41,6 +45,8 @@ const STUCK: Duration = Duration::from_millis(OUTBOX_STUCK_MS);
 #[derive(Debug)]
 struct Writing {
     outbox: Outbox,
+    /// From when on the oldest event is timed that waits.
+    behind_since: Stamp,
     /// Since when events are left out: it has been full and has not had room since.
     full_since: Option<Instant>,
     /// Since when answers clog it and not a byte has left.
@@ -93,23 +99,25 @@ pub struct Socket {
     wake: Notify,
     /// Wakes whoever waits to make a long answer: one was written, or the connection is over.
     drained: Notify,
-    in_flight: AtomicUsize,
+    flight: Flight,
     over: AtomicBool,
 }
 
 impl Socket {
     /// Takes a socket over.
     #[must_use]
-    pub fn new(stream: TcpStream, format: Format) -> Arc<Self> {
+    pub fn new(stream: TcpStream, format: Format, meters: Arc<EdgeMeters>) -> Arc<Self> {
         let outbox = Outbox::new(format);
-        let writing = Writing { outbox, full_since: None, clogged_since: None, closing: None, broken: false };
+        let (behind_since, closing) = (Stamp::NONE, None);
+        let writing =
+            Writing { outbox, behind_since, full_since: None, clogged_since: None, closing, broken: false };
         Arc::new(Self {
             stream,
             format,
             writing: Mutex::new(writing),
             wake: Notify::new(),
             drained: Notify::new(),
-            in_flight: AtomicUsize::new(0),
+            flight: Flight::new(meters),
             over: AtomicBool::new(false),
         })
     }
@@ -126,13 +134,10 @@ impl Socket {
         self.format
     }
 
-    /// Takes a place among the requests in flight; `false` when all are taken.
-    pub fn begin_request(&self) -> bool {
-        let taken = self.in_flight.fetch_add(1, Ordering::AcqRel) < IN_FLIGHT_MAX;
-        if !taken {
-            self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        }
-        taken
+    /// The requests in flight.
+    #[must_use]
+    pub const fn flight(&self) -> &Flight {
+        &self.flight
     }
 
     /// Queues an answer that took no place among the requests in flight.
@@ -166,8 +171,18 @@ impl Socket {
         if writing.outbox.is_idle() {
             self.try_write(&mut writing, frame.wire(self.format), kind);
         } else {
-            writing.outbox.event(room, seq, frame, kind);
+            self.queue(&mut writing, room, seq, frame, kind);
             self.look(&mut writing);
+        }
+    }
+
+    /// Queues an event behind what waits, or leaves it out.
+    fn queue(&self, writing: &mut Writing, room: RoomId, seq: Seq, frame: &Frame, kind: Kind) {
+        if writing.behind_since.is_none() {
+            writing.behind_since = Stamp::from_raw(frame.since());
+        }
+        if !writing.outbox.event(room, seq, frame, kind) {
+            self.flight.meters().left_out(kind);
         }
     }
 
@@ -184,7 +199,7 @@ impl Socket {
             left = later;
         }
         for (seq, frame) in left {
-            writing.outbox.event(room, *seq, frame, Kind::Event);
+            self.queue(&mut writing, room, *seq, frame, Kind::Event);
         }
         self.look(&mut writing);
     }
@@ -212,7 +227,7 @@ impl Socket {
                 writing.outbox.push_rest(bytes.clone(), std::mem::take(&mut written), Kind::Event);
                 self.wake.notify_one();
             } else {
-                writing.outbox.event(room, *seq, frame, Kind::Event);
+                self.queue(writing, room, *seq, frame, Kind::Event);
             }
         }
     }
@@ -284,56 +299,20 @@ impl Socket {
             }
         }
         writing.look();
+        if !writing.outbox.has_more() && !writing.behind_since.is_none() {
+            let times = &self.flight.meters().times;
+            times.delivery.observe(std::mem::take(&mut writing.behind_since), times.stamp());
+        }
         if !writing.outbox.is_clogged() {
             self.drained.notify_waiters();
         }
         Ok(())
     }
-
-    /// Takes nothing more; what waits may still be flushed. A client that is too slow for its events
-    /// would not get them now either, so they are forgotten for the goodbye's sake.
-    pub fn begin_goodbye(&self, code: CloseCode) {
-        let mut writing = self.writing.lock();
-        writing.closing = Some(code);
-        self.drained.notify_waiters();
-        if code == CloseCode::TooSlow {
-            writing.outbox.forget();
-        }
-    }
-
-    /// Tries to say goodbye; whatever the socket does not take at once is not sent. In the middle of
-    /// another frame it would be read as a part of that, so nothing is said then.
-    pub fn say_goodbye(&self, code: CloseCode) {
-        let mut writing = self.writing.lock();
-        writing.outbox.forget();
-        if !writing.outbox.has_more() && !writing.broken {
-            let mut wire = vec![0x88, 0];
-            wire.extend(code.code().to_be_bytes());
-            wire.extend(code.reason().as_bytes());
-            wire[1] = u8::try_from(wire.len() - 2).unwrap_or(0);
-            // Tried, not promised.
-            let _ = self.stream.try_write(&wire);
-        }
-        writing.broken = true;
-        self.drained.notify_waiters();
-        // The client sees the end now, whoever still holds this socket.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
-    }
-
-    /// Takes and keeps nothing more: the client has gone.
-    pub fn cut(&self) {
-        let mut writing = self.writing.lock();
-        writing.broken = true;
-        writing.outbox = Outbox::new(self.format);
-        self.drained.notify_waiters();
-        // It may be gone already.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
-    }
 }
 
 impl Connection for Socket {
     fn reply(&self, frame: Frame) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.flight.end(&frame);
         self.answer(&frame);
     }
 
@@ -362,7 +341,9 @@ impl Connection for Socket {
             return;
         }
         if !writing.outbox.is_idle() {
-            writing.outbox.ephemeral(frame);
+            if !writing.outbox.ephemeral(frame) {
+                self.flight.meters().ephemeral_left_out();
+            }
             self.look(&mut writing);
         } else {
             self.try_write(&mut writing, frame.wire(self.format), Kind::Event);

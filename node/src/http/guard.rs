@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -57,11 +57,14 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         method = %request.method(),
         path = request.uri().path(),
     );
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let asked = app.routes.asked(path.as_ref().map(MatchedPath::as_str), request.method());
     let answer = tokio::time::timeout(REQUEST_TIME_MAX, next.run(request).instrument(span)).await;
     let mut response = answer.unwrap_or_else(|_| {
         tracing::warn!(request.id = %id, "a request took too long and was given up");
         ApiError::from(Refusal::new(ErrorCode::Busy, "this took too long")).into_response()
     });
+    app.routes.answered(asked, response.status());
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);

@@ -121,6 +121,23 @@ async fn three_nodes_become_a_cluster_and_come_back_after_a_restart() {
     }
     let slots: std::collections::BTreeSet<_> = [&first, &second, &third].map(|m| m.membership.id_slot).into();
     assert_eq!(slots.len(), 3, "ids do not collide");
+    let (told, shown) = (crate::metrics::collect::cluster, crate::metrics::page::shown);
+    let told = shown(|page| told(page, &third));
+    for line in [
+        "hubbub_cluster_members{state=\"up\"} 3",
+        "hubbub_raft_leader_known 1",
+        "hubbub_peer_linked{peer=\"1\"} 1",
+        "hubbub_peer_linked{peer=\"2\"} 1",
+        "hubbub_peer_queued_bytes{peer=\"1\",class=\"bulk\"} 0",
+        "hubbub_peer_busy_total{class=\"append\"} 0",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} in {told}");
+    }
+    for name in ["hubbub_peer_rtt_seconds", "hubbub_peer_sent_bytes_total", "hubbub_peer_received_bytes_total"] {
+        let row = told.lines().find_map(|line| line.strip_prefix(&format!("{name}{{peer=\"1\"}} ")));
+        assert!(row.is_some_and(|value| value.parse::<f64>().is_ok_and(|value| value > 0.0)), "{name} in {told}");
+    }
+    assert!(!told.contains("peer=\"3\""), "a node has no link to itself: {told}");
     first.close().await;
     drop(first);
     ada.moves();

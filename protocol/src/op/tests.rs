@@ -61,6 +61,7 @@ fn every_op_reads_back_in_both_formats() {
     for op in ops {
         for format in [Format::Json, Format::MessagePack] {
             let payload = format.write(&op.to_json(3));
+            assert_eq!(op.to_json(3)["op"], op.kind().as_str());
             assert_eq!(Request::decode(&payload, format), Ok(Request { id: 3, op: Ok(op.clone()) }));
         }
     }

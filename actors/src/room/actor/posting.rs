@@ -29,7 +29,7 @@ impl RoomState {
         match core.decide_post(author, rights, &held.post, self.context.now(), searched) {
             Ok(Decision::Accept(event)) => {
                 let effects = mention_effects(&event);
-                self.store(vec![(*event, Done::Sent(held.answer))], effects);
+                self.store(held.permit.since(), vec![(*event, Done::Sent(held.answer))], effects);
             }
             Ok(Decision::Repeat(seq, ts)) => self.repeat(seq, ts, held.answer),
             Ok(Decision::Search(since)) => self.search(held, since),

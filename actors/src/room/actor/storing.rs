@@ -14,6 +14,7 @@ use super::{Build, Done, InFlight, RoomMessage, RoomState};
 use crate::{
     answer::{Answer, busy},
     lane::Append,
+    meter::Stamp,
     relay::{Delivery, RelayMessage},
     room::{RoomRef, post::Archived},
 };
@@ -23,7 +24,7 @@ impl RoomState {
         let Some(core) = &self.core else { return };
         let event = core.event(by, None, body, self.context.now());
         let seq = event.seq;
-        self.store(vec![(event, Done::Seq(answer, seq))], effects);
+        self.store(Stamp::NONE, vec![(event, Done::Seq(answer, seq))], effects);
     }
 
     pub(super) fn archive(&mut self, Build(build): Build, answer: Answer<Seq>) {
@@ -44,7 +45,7 @@ impl RoomState {
                 return;
             }
         }
-        self.store(numbered, effects);
+        self.store(Stamp::NONE, numbered, effects);
     }
 
     /// Stores an archive that another node built for the place `first`, or refuses.
@@ -67,8 +68,8 @@ impl RoomState {
         }
     }
 
-    /// Takes events in and hands them to the appender.
-    pub(super) fn store(&mut self, events: Vec<(Event, Done)>, effects: Vec<Effect>) {
+    /// Takes events in that were `asked` for at that moment, and hands them to the appender.
+    pub(super) fn store(&mut self, asked: Stamp, events: Vec<(Event, Done)>, effects: Vec<Effect>) {
         let Some(core) = &mut self.core else { return };
         let lane = self.context.lane(self.context.shard_of(self.room)).clone();
         if lane.is_full() {
@@ -83,11 +84,13 @@ impl RoomState {
             events: Vec::with_capacity(events.len()),
             effects,
         };
+        let handed = self.context.meters.stamp();
+        self.context.meters.queue.observe(asked, handed);
         let mut flying = Vec::with_capacity(events.len());
         for (event, done) in events {
             let frame = Arc::new(Frame::event(&event));
             append.events.push((event.clone(), frame.clone()));
-            flying.push(InFlight { event, frame, done, repeats: Vec::new() });
+            flying.push(InFlight { event, frame, done, handed, repeats: Vec::new() });
         }
         if lane.hand_in(Box::new(append)).is_err() {
             flying.into_iter().for_each(|flying| flying.done.refuse(&busy()));
@@ -114,11 +117,14 @@ impl RoomState {
         }
     }
 
-    pub(super) fn committed(&mut self, events: usize) {
+    pub(super) fn committed(&mut self, events: usize, at: Stamp) {
         let mut deliveries = Vec::with_capacity(events);
         let mut answers = Vec::with_capacity(events);
-        for InFlight { event, frame, done, repeats } in self.in_flight.drain(..events.min(self.in_flight.len())) {
+        let flown = self.in_flight.drain(..events.min(self.in_flight.len()));
+        for InFlight { event, frame, done, handed, repeats } in flown {
             self.committed = event.seq;
+            self.context.meters.append.observe(handed, at);
+            frame.set_since(at.raw());
             answers.push((Sent { seq: event.seq, ts: event.ts, repeat: false }, done, repeats));
             self.context.markers.committed(&self.context, &event);
             deliveries.push(Delivery::of(&event, frame));
@@ -136,6 +142,8 @@ impl RoomState {
             done.give(sent);
             repeats.into_iter().for_each(|answer| answer.give(Ok(Sent { repeat: true, ..sent })));
         }
+        let meters = &self.context.meters;
+        meters.fan_out.observe_many(at, meters.stamp(), events as u64);
         self.leave_when_settled();
     }
 }

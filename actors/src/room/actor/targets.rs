@@ -12,6 +12,7 @@ use hubbub_storage::{Effect, StoreError};
 use super::{Ask, Done, RoomMessage, RoomState, TARGETS_MAX, TargetRead, refuse};
 use crate::{
     answer::unavailable,
+    meter::Stamp,
     room::{
         Rooms,
         change::{self, Verdict},
@@ -26,7 +27,7 @@ impl RoomState {
         let wants_pins = matches!(ask, Ask::Change { change: Change::Pin, .. })
             && self.core.as_ref().is_some_and(|core| !core.knows_pins());
         if self.targets.contains_key(&seq) && !wants_pins {
-            self.at_target(seq, ask);
+            self.at_target(permit.since(), seq, ask);
             return;
         }
         let asked = self.targeted.entry(seq).or_default();
@@ -57,7 +58,7 @@ impl RoomState {
                     core.learn_pins(pins);
                 }
                 self.remember(seq, message);
-                asked.into_iter().for_each(|(_, ask)| self.at_target(seq, ask));
+                asked.into_iter().for_each(|(permit, ask)| self.at_target(permit.since(), seq, ask));
             }
             Ok((None, _)) => asked.into_iter().for_each(|(_, ask)| refuse(ask, &Refusal::not_found("message"))),
             Err(error) => {
@@ -74,7 +75,7 @@ impl RoomState {
         self.targets.insert(seq, message);
     }
 
-    pub(super) fn at_target(&mut self, seq: Seq, ask: Ask) {
+    pub(super) fn at_target(&mut self, asked: Stamp, seq: Seq, ask: Ask) {
         let (Some(core), Some(message)) = (&self.core, self.targets.get(&seq)) else {
             refuse(ask, &unavailable());
             return;
@@ -96,7 +97,7 @@ impl RoomState {
                 match change::decide(&change, caller.user, rights, message, core.pins()) {
                     Ok(Verdict::Store(body)) => {
                         let event = core.event(caller.user, None, body, now);
-                        self.store(vec![(event, Done::Changed(answer))], Vec::new());
+                        self.store(asked, vec![(event, Done::Changed(answer))], Vec::new());
                     }
                     Ok(Verdict::Repeat) => answer.give(Ok(Changed::Repeat { repeat: true })),
                     Err(refusal) => answer.give(Err(refusal)),
@@ -108,7 +109,7 @@ impl RoomState {
                 None => {
                     let (room, title) = (thread.id, thread.name.clone());
                     let event = core.event(by, None, EventBody::ThreadCreated { target: seq, room, title }, now);
-                    self.store(vec![(event, Done::Thread(answer, room))], vec![Effect::PutRoom(thread)]);
+                    self.store(asked, vec![(event, Done::Thread(answer, room))], vec![Effect::PutRoom(thread)]);
                 }
             },
             Ask::Post { .. } | Ask::Record { .. } | Ask::Archive { .. } | Ask::ArchiveAt { .. } => {

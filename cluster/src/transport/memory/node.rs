@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use hubbub_protocol::{
     ids::NodeId,
-    peer::{AskError, Envelope, Eventually, Lane, PeerBus, PeerInbox, SendError},
+    peer::{AskError, Class, Envelope, Eventually, Lane, PeerBus, PeerInbox, SendError},
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -147,6 +147,10 @@ impl Transport for MemoryTransport {
         let mut nodes: BTreeSet<NodeId> = self.0.known.lock().keys().copied().collect();
         nodes.extend(self.0.links.peers());
         nodes.into_iter().map(|node| self.0.links.status(node, None)).collect()
+    }
+
+    fn refused(&self) -> [u64; Class::ALL.len()] {
+        self.0.links.refused()
     }
 
     async fn close(&self) {

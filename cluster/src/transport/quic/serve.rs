@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use quinn::{Connection, ReadExactError, RecvStream};
 
 use super::super::{
-    frame,
+    Carried, frame,
     incoming::{Incoming, Violation},
     limits::FRAME_BYTES_MAX,
     link::{Link, Wire},
@@ -31,6 +31,16 @@ impl Wire for Connection {
     fn whisper(&self, datagram: Bytes) {
         // Too large for the path, or no room: a whisper may be lost.
         drop(self.send_datagram(datagram));
+    }
+
+    fn carried(&self) -> Carried {
+        let stats = self.stats();
+        Carried {
+            rtt: Some(stats.path.rtt),
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+            lost_packets: stats.path.lost_packets,
+        }
     }
 }
 

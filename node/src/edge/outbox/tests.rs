@@ -191,7 +191,9 @@ proptest! {
                     outbox.event(RoomId::from_raw(room), Seq(seq), &Frame::new(text.as_bytes()), kind);
                 }
                 Step::Answer(bytes) => outbox.push(Frame::new(&vec![b'a'; bytes]).wire(Format::Json).clone()),
-                Step::Ephemeral => outbox.ephemeral(&Frame::new(b"typing")),
+                Step::Ephemeral => {
+                    outbox.ephemeral(&Frame::new(b"typing"));
+                }
                 Step::Written(bytes) => write(&mut outbox, bytes),
             }
             prop_assert!(outbox.events.frames <= OUTBOX_FRAMES_MAX);

@@ -1,6 +1,7 @@
 //! Runs of events over a real socket: whole, and in parts.
 
 use hubbub_protocol::push::Push;
+use socket2::SockRef;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -15,7 +16,8 @@ async fn pair() -> (Arc<Socket>, TcpStream) {
     let address = listener.local_addr().expect("bound");
     let reader = TcpStream::connect(address).await.expect("listening");
     let stream = listener.accept().await.expect("a client").0;
-    (Socket::new(stream, Format::Json), reader)
+    let meters = EdgeMeters::new(Arc::new(hubbub_actors::meter::Meters::new(true)));
+    (Socket::new(stream, Format::Json, meters), reader)
 }
 
 fn run(seqs: std::ops::Range<u64>) -> Vec<(Seq, Arc<Frame>)> {
