@@ -113,8 +113,9 @@ async fn whatever_is_sent_no_series_is_added_but_those_that_are_stated() {
             let _: (String, String) = get(&address, &format!("/v1/rooms/evil-{id}/messages"), "");
             raw.ask(&json!({"id": id, "op": format!("evil-{id}"), "room": "evil"}));
             assert_eq!(raw.answer(id)["error"]["code"], "bad_request");
-            raw.ask(&json!({"id": id, "op": "send", "room": format!("evil-{id}")}));
-            assert_eq!(raw.answer(id)["error"]["code"], "bad_request");
+            raw.ask(&json!({"id": id, "op": "send", "room": format!("evil-{id}"), "key": "evil", "text": 1}));
+            let refused = raw.answer(id);
+            assert_eq!(refused["error"]["code"], "bad_request", "{refused}");
         }
         let odd = reqwest::Method::from_bytes(b"EVIL").expect("a token");
         reqwest::Client::new().request(odd, format!("http://{address}/v1/users/me"))

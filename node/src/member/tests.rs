@@ -121,8 +121,10 @@ async fn three_nodes_become_a_cluster_and_come_back_after_a_restart() {
     }
     let slots: std::collections::BTreeSet<_> = [&first, &second, &third].map(|m| m.membership.id_slot).into();
     assert_eq!(slots.len(), 3, "ids do not collide");
-    let (told, shown) = (crate::metrics::collect::cluster, crate::metrics::page::shown);
-    let told = shown(|page| told(page, &third));
+    for node in [NodeId(1), NodeId(2)] {
+        assert!(third.transport.linked(node, PATIENCE).await, "{node}");
+    }
+    let told = crate::metrics::page::shown(|page| crate::metrics::collect::cluster(page, &third));
     for line in [
         "hubbub_cluster_members{state=\"up\"} 3",
         "hubbub_raft_leader_known 1",
