@@ -19,7 +19,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use hubbub::edge::socket::Socket;
+use hubbub::{edge::socket::Socket, metrics::EdgeMeters};
 use hubbub_actors::{Caller, Connection};
 use hubbub_protocol::{
     error::CloseCode,
@@ -135,7 +135,8 @@ impl Audience {
             client.set_nonblocking(true).expect("a socket");
             clients.push(client);
             let (stream, _) = listener.accept().await.expect("a client");
-            let socket = Socket::new(stream, if number % 2 == 0 { Format::Json } else { Format::MessagePack });
+            let format = if number % 2 == 0 { Format::Json } else { Format::MessagePack };
+            let socket = Socket::new(stream, format, EdgeMeters::new(world.hub.meters().clone()));
             let connection: Arc<dyn Connection> = Arc::new(Counting {
                 socket: Arc::clone(&socket),
                 answered: Arc::clone(&answered),

@@ -10,6 +10,7 @@ pub mod export;
 pub mod failure;
 pub mod import;
 pub mod join;
+pub mod log_level;
 pub mod metrics;
 pub mod output;
 pub mod reach;
@@ -28,6 +29,7 @@ use crate::{
     config::{Loaded, NodeConfig},
     datadir::{DataDir, admin_socket},
     http,
+    logs::Levels,
     membership::Membership,
     serve::Node,
 };
@@ -94,6 +96,8 @@ pub enum Command {
     /// Show what can be set, what is set, and whether it can be used.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Show or change which lines a running node writes to its log.
+    LogLevel(log_level::LogLevel),
     /// Print what the metrics of a node mean.
     #[command(subcommand)]
     Metrics(metrics::MetricsCommand),
@@ -127,6 +131,7 @@ impl Cli {
                 Ok(())
             }
             Command::Config(command) => command.run(self.config.as_deref()),
+            Command::LogLevel(options) => options.run(&self.data_dir).await,
             Command::Metrics(command) => {
                 command.run();
                 Ok(())
@@ -176,7 +181,7 @@ impl Linked {
             let message = "this node is a member of a cluster and does not run: start it, or use another member";
             return Err(Failure::Refused(message.to_owned()));
         }
-        let node = Node::open(data, config).await?;
+        let node = Node::open(data, config, Levels::none()).await?;
         let link = AdminLink::Here(Box::new(http::over_socket(&node.app)));
         Ok(Self { link, here: Some(node) })
     }

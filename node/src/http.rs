@@ -19,6 +19,7 @@ pub mod admin_archive;
 pub mod admin_cluster;
 pub mod admin_doctor;
 pub mod admin_hot;
+pub mod admin_logs;
 pub mod admin_nodes;
 pub mod admin_users;
 pub mod auth;
@@ -97,6 +98,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(admin_nodes::routes())
         .merge(admin_doctor::routes())
         .merge(admin_hot::routes())
+        .merge(admin_logs::routes())
         .merge(published::routes())
 }
 

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod edge;
 pub mod health;
 pub mod http;
+pub mod logs;
 pub mod member;
 pub mod membership;
 pub mod metrics;

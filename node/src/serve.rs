@@ -41,6 +41,7 @@ use crate::{
     },
     health::{self, Readiness},
     http::{self, limits::Limits},
+    logs::Levels,
     member::Member,
     membership::{self, Membership},
     metrics::{EdgeMeters, Metrics, Parts, Routes},
@@ -94,11 +95,11 @@ impl SessionTokens for Tokens {
 }
 
 impl Node {
-    /// Brings up the parts of the node whose data is in `data`. A member of a cluster waits until that knows of it.
+    /// Brings up the parts of the node whose data is in `data`, in a process that logs by `levels`. A member of a cluster waits until that knows of it.
     ///
     /// # Errors
     /// A sentence with the remedy.
-    pub async fn open(data: DataDir, config: &NodeConfig) -> Result<Self, Failure> {
+    pub async fn open(data: DataDir, config: &NodeConfig, levels: Arc<Levels>) -> Result<Self, Failure> {
         let membership = Membership::load(&data)?;
         if membership.is_some() {
             membership::needs_database(data.path(), &config.store, "be a member of a cluster")?;
@@ -160,6 +161,7 @@ impl Node {
             placement,
             auth,
             limits,
+            levels,
             routes: Routes::of(&http::openapi(), hub.meters().clone()),
             settings,
             surroundings: Surroundings::of(data.path(), config),
@@ -185,7 +187,7 @@ impl Node {
 ///
 /// # Errors
 /// A sentence with the remedy.
-pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failure> {
+pub async fn serve(data_dir: &Path, mut config: NodeConfig, levels: Arc<Levels>) -> Result<(), Failure> {
     if !config.edge.rate_limits {
         tracing::warn!("rate limits are OFF: anyone may ask as much as they like");
     }
@@ -211,7 +213,7 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig) -> Result<(), Failur
         health::admin_router(&readiness),
         stopping.clone(),
     ));
-    let node = Node::open(data, &config).await?;
+    let node = Node::open(data, &config, levels).await?;
     let edge = Arc::new(Edge {
         hub: node.hub.clone(),
         auth: node.app.auth.clone(),

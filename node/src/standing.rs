@@ -9,7 +9,7 @@ use hubbub_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    edge::conn::Edge,
+    edge::shared::Edge,
     state::{App, AppState},
 };
 

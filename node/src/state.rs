@@ -16,6 +16,7 @@ use crate::{
     auth::{Auth, Registration},
     doctor::gather::Surroundings,
     http::limits::Limits,
+    logs::Levels,
     member::Member,
     metrics::Routes,
 };
@@ -54,6 +55,8 @@ pub struct AppState {
     pub auth: Auth,
     /// How often anyone may ask.
     pub limits: Limits,
+    /// Which lines are logged.
+    pub levels: Arc<Levels>,
     /// Requests by route.
     pub routes: Routes,
     /// How the node runs.

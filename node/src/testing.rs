@@ -1,5 +1,7 @@
 //! A node for tests: in memory, with a clock that stands until it is moved, asked without a socket.
 
+pub(crate) mod logged;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -32,6 +34,7 @@ use crate::{
     auth::{Auth, AuthConfig, Registration, SignOut},
     doctor::gather::Surroundings,
     http::{self, limits::Limits},
+    logs::Levels,
     metrics::Routes,
     net::Connections,
     state::{App, AppState, Settings},
@@ -183,6 +186,7 @@ impl World {
     }
 
     async fn over(store: Arc<MemStore>, clock: Arc<StandingClock>, config: AuthConfig, rate_limits: bool) -> Self {
+        logged::begin();
         let ids = Arc::new(TsidGenerator::new(1));
         let signed_out = Arc::new(SignedOut::default());
         let settings = Settings {
@@ -211,6 +215,7 @@ impl World {
             clock: clock.clone(),
             ids,
             placement,
+            levels: Levels::none(),
             routes: Routes::of(&http::openapi(), hub.meters().clone()),
             hub,
             limits: Limits::new(rate_limits),
@@ -239,7 +244,7 @@ impl World {
         let body = serde_json::json!({"name": name, "password": PASSWORD});
         let answer = self.ask("POST", "/v1/auth/register").json(&body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
-        answer.body
+        planted(answer.body)
     }
 
     /// Makes an owner account; gives what signing in answers.
@@ -252,8 +257,18 @@ impl World {
         });
         let answer = self.ask("POST", "/v1/setup").json(&body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
-        answer.body
+        planted(answer.body)
     }
+}
+
+fn planted(signed_in: Value) -> Value {
+    logged::plant("password", PASSWORD);
+    for (kind, field) in [("access-token", "access_token"), ("refresh-token", "refresh_token")] {
+        if let Some(token) = signed_in[field].as_str().filter(|token| !token.is_empty()) {
+            logged::plant(kind, token);
+        }
+    }
+    signed_in
 }
 
 /// A request being put together.

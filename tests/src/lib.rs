@@ -4,6 +4,7 @@
 //! stopped by its process id, whatever the test does. Nothing here knows the insides of the product.
 
 pub mod archive;
+pub mod canary;
 pub mod chaos;
 pub mod cut;
 pub mod history;
@@ -12,11 +13,11 @@ pub mod raw;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -29,6 +30,8 @@ use tempfile::TempDir;
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 /// Lines of a node that wait to be read; what comes when nobody reads any more is let go.
 const LINES_MAX: usize = 1_024;
+/// Bytes of a node's log that are kept for its test; the rest is let go.
+const LOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A password that is long enough.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -39,6 +42,7 @@ pub struct Node {
     port: u16,
     folder: PathBuf,
     said: Vec<String>,
+    log: Arc<Mutex<String>>,
     /// Removes the folder with the node that made it.
     owned: Option<TempDir>,
 }
@@ -84,19 +88,46 @@ impl Node {
     /// When it does not listen within half a minute; the panic tells what it said instead.
     #[must_use]
     pub fn over(folder: &Path, port: u16, flags: &[&str]) -> Self {
+        Self::start(folder, port, flags, canary::levels())
+    }
+
+    /// Starts a fresh node that logs by these levels.
+    #[must_use]
+    pub fn logging(levels: &str, flags: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("data");
+        let mut node = Self::start(&path, free_port(), flags, Some(levels));
+        node.owned = Some(folder);
+        node
+    }
+
+    fn start(folder: &Path, port: u16, flags: &[&str], levels: Option<&str>) -> Self {
         let mut child = Command::new(program())
             .arg("serve")
             .args(["--data-dir", &folder.display().to_string()])
             .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "127.0.0.1:0"])
             .args(["--registration", "open", "--rate-limits", "off"])
             .args(flags)
+            .envs(levels.map(|levels| (canary::LEVELS_VARIABLE, levels)))
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let (tell, told) = mpsc::sync_channel(LINES_MAX);
         let said = child.stderr.take().expect("standard error is piped");
+        let (log, mut file) = (Arc::<Mutex<String>>::default(), canary::log());
+        let keep = Arc::clone(&log);
         thread::spawn(move || {
             for line in BufReader::new(said).lines().map_while(Result::ok) {
+                if let Some(file) = &mut file {
+                    // A full disk fails elsewhere.
+                    let _ = writeln!(file, "{line}");
+                }
+                let mut kept = keep.lock().expect("nobody panics with it in hand");
+                if kept.len() < LOG_BYTES_MAX {
+                    kept.push_str(&line);
+                    kept.push('\n');
+                }
+                drop(kept);
                 // The test may have heard enough.
                 let _ = tell.try_send(line);
             }
@@ -108,7 +139,7 @@ impl Node {
                 Err(_) => panic!("the node did not start; it said {lines:#?}"),
             }
         }
-        Self { child, port, folder: folder.to_owned(), said: lines, owned: None }
+        Self { child, port, folder: folder.to_owned(), said: lines, log, owned: None }
     }
 
     /// Where it is.
@@ -127,6 +158,15 @@ impl Node {
     #[must_use]
     pub fn said(&self) -> &[String] {
         &self.said
+    }
+
+    /// What it has said so far.
+    ///
+    /// # Panics
+    /// When the thread that reads it has.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("nobody panics with it in hand").clone()
     }
 
     /// Address and port of its listener for operators.
@@ -163,6 +203,7 @@ impl Node {
     /// When the node refuses.
     pub async fn person(&self, name: &str) -> Person {
         let signed = self.rest().register(name, PASSWORD).await.expect("anyone may register");
+        planted(&signed);
         Person { rest: self.rest().with_token(&signed.access_token), signed, url: self.url() }
     }
 
@@ -172,6 +213,7 @@ impl Node {
     /// When the node refuses.
     pub async fn signs_in(&self, name: &str) -> Person {
         let signed = self.rest().login(name, PASSWORD).await.expect("the account is there");
+        planted(&signed);
         Person { rest: self.rest().with_token(&signed.access_token), signed, url: self.url() }
     }
 
@@ -218,6 +260,12 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn planted(signed: &SignedIn) {
+    canary::plant("password", PASSWORD);
+    canary::plant("access-token", &signed.access_token);
+    canary::plant("refresh-token", &signed.refresh_token);
 }
 
 /// Somebody with an account.

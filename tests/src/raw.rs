@@ -173,7 +173,9 @@ impl Raw {
         self.ask(&json!({"id": 1, "op": "identify", "token": person.signed.access_token, "device": "raw"}));
         let answer = self.answer(1);
         assert_eq!(answer["ok"]["user"]["id"], person.signed.user.id.to_string());
-        answer["ok"]["session"].as_str().expect("a session").to_owned()
+        let session = answer["ok"]["session"].as_str().expect("a session").to_owned();
+        crate::canary::plant("session", &session);
+        session
     }
 
     /// The head of an HTTP answer.

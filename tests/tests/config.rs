@@ -43,10 +43,10 @@ fn a_check_ends_with_2_and_names_all_that_is_wrong() {
     let file = folder.path().join("hubbub.toml");
     fs::write(&file, "[edge]\nheartbeat = 5\n[auth]\nacces_ttl = \"1h\"\n").expect("a writable folder");
     let file = file.display().to_string();
-    let variables = [("HUBBUB__LOG__JSON", "maybe")];
+    let variables = [("HUBBUB__LOG__FORMAT", "maybe")];
     let said = config(&["check", "--config", &file], &variables);
     assert_eq!(said.exit, Some(2));
-    for part in ["`edge.heartbeat` is 5", "did you mean `auth.access_ttl`?", "HUBBUB__LOG__JSON", "\"maybe\""] {
+    for part in ["`edge.heartbeat` is 5", "did you mean `auth.access_ttl`?", "HUBBUB__LOG__FORMAT", "\"maybe\""] {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
     assert_eq!(said.err.lines().count(), 1, "{}", said.err);
@@ -67,7 +67,7 @@ fn what_is_set_is_shown_with_where_it_comes_from_and_without_passwords() {
     assert!(line("edge.heartbeat").contains("\"5s\"") && line("edge.heartbeat").ends_with("hubbub.toml"));
     let words = line("auth.access_ttl").split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(words, "auth.access_ttl \"1min\" environment variable HUBBUB__AUTH__ACCESS_TTL");
-    assert!(line("log.json").ends_with("default"));
+    assert!(line("log.format").ends_with("default"));
     assert_eq!(said.exit, Some(2), "it is shown all the same, and so is what is wrong: {}", said.err);
     let secret = config(&["show", "--json"], &[("HUBBUB__STORE__URL", "postgres://chat:hunter22@db/chat")]);
     assert!(!secret.out.contains("hunter22") && !secret.err.contains("hunter22"), "{} {}", secret.out, secret.err);

@@ -12,7 +12,10 @@ use hubbub_protocol::{
     ids::{MessageKey, RoomId, Seq},
     op::{Mode, Op},
 };
-use hubbub_tests::{Node, Person};
+use hubbub_tests::{
+    Node, Person,
+    canary::{self, TEXT},
+};
 use uuid::Uuid;
 
 /// Longest wait for what must come.
@@ -55,6 +58,7 @@ async fn community_of(node: &Node, people: usize, rooms: usize) -> (Vec<Person>,
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_sees_every_event_once_and_in_one_order() {
+    canary::plant("text", TEXT);
     let node = Node::fresh(&[]);
     let (people, rooms) = community_of(&node, 8, 3).await;
     let mut connected: Vec<(Client, Updates)> = Vec::new();
@@ -71,7 +75,7 @@ async fn everyone_sees_every_event_once_and_in_one_order() {
         senders.push(tokio::spawn(async move {
             for number in 0..40_usize {
                 let room = rooms[number % rooms.len()];
-                client.send(room, &format!("message {number}"), None).await.expect("a member may");
+                client.send(room, &format!("{TEXT} {number}"), None).await.expect("a member may");
             }
         }));
     }

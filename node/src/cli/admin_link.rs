@@ -169,6 +169,15 @@ impl AdminLink {
         self.call(Method::GET, path, None).await
     }
 
+    /// Puts `body` at `path`.
+    ///
+    /// # Errors
+    /// As [`AdminLink::get`].
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(failed)?;
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     /// Posts `body` to `path`.
     ///
     /// # Errors

@@ -3,14 +3,9 @@
 use std::{net::SocketAddr, path::Path};
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
-use crate::{
-    auth::Registration,
-    config::{Loaded, LogConfig},
-    serve,
-};
+use crate::{auth::Registration, config::Loaded, logs, serve};
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,8 +49,8 @@ impl Serve {
     /// A sentence with the remedy.
     pub async fn run(self, data_dir: &Path, loaded: Loaded) -> Result<(), Failure> {
         let config = self.over(loaded).finish()?;
-        begin_logging(&config.log)?;
-        serve::serve(data_dir, config).await
+        let levels = logs::begin(&config.log).map_err(|error| Failure::Usage(format!("`log.filter`: {error}")))?;
+        serve::serve(data_dir, config, levels).await
     }
 
     fn over(self, loaded: Loaded) -> Loaded {
@@ -69,13 +64,4 @@ impl Serve {
             .flag("--access-ttl", "auth.access_ttl_s", self.access_ttl)
             .flag("--rate-limits", "edge.rate_limits", self.rate_limits.map(|switch| switch == Switch::On))
     }
-}
-
-fn begin_logging(log: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| Failure::Usage(format!("`log.filter` cannot be read: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Only a program that logs already, such as a test, refuses; it then keeps what it has.
-    let _ = if log.json { lines.json().try_init() } else { lines.with_ansi(false).try_init() };
-    Ok(())
 }

@@ -7,10 +7,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use figment::value::Value;
 use hubbub_protocol::limits::HEARTBEAT_MS;
-use tracing_subscriber::EnvFilter;
 
 use super::setting::{Rule, Setting, Size, masked};
-use crate::{auth::Registration, net::Connections, store};
+use crate::{
+    auth::Registration,
+    logs::{self, LogFormat},
+    net::Connections,
+    store,
+};
 
 /// One key.
 #[derive(Debug)]
@@ -218,17 +222,18 @@ keys! {
 
     /// What the node measures, for `/metrics`.
     metrics: MetricSettings {
-        /// Whether requests and deliveries are counted and timed. It costs less than a fiftieth of the node's work;
-        /// off is for those who want to see that. What costs nothing to tell is told in any case.
+        /// Whether requests and deliveries are counted and timed.
+        /// Off is for those who want to see what that costs. What costs nothing to tell is told in any case.
         enabled: bool = true, Rule::Any(SWITCH);
     }
 
     /// What the node says of itself, on standard error.
     log: LogConfig {
         /// Levels by module: `error`, `warn`, `info`, `debug` or `trace`. The first is for all others.
+        /// `hubbub log-level` changes them while the node runs.
         filter: String = "info,openraft=warn,openraft::core::raft_core=off".to_owned(),
-            Rule::Where("levels by module, such as \"info,hubbub_actors=debug\"", |text| EnvFilter::try_new(text).is_ok());
-        /// Whether to write one JSON object a line.
-        json: bool = false, Rule::Any(SWITCH);
+            Rule::Where("levels by module, such as \"info,hubbub_actors=debug\"", |text| logs::filter(text).is_ok());
+        /// Lines for people, or one JSON object a line for programs.
+        format: LogFormat = LogFormat::Human, Rule::Any("\"human\" or \"json\"");
     }
 }

@@ -7,7 +7,7 @@ use figment::value::{Num, Value};
 use serde_json::json;
 
 use super::units;
-use crate::{auth::Registration, net::Connections};
+use crate::{auth::Registration, logs::LogFormat, net::Connections};
 
 /// A type that a key can have.
 pub trait Setting: Sized {
@@ -147,15 +147,22 @@ impl Setting for SocketAddr {
     }
 }
 
-impl Setting for Registration {
-    fn read(value: &Value) -> Option<Self> {
-        <Self as ValueEnum>::from_str(&text(value)?, false).ok()
-    }
+/// One of some words.
+macro_rules! words {
+    ($($Type:ty),+) => {$(
+        impl Setting for $Type {
+            fn read(value: &Value) -> Option<Self> {
+                <Self as ValueEnum>::from_str(&text(value)?, false).ok()
+            }
 
-    fn toml(&self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| quoted(value.get_name()))
-    }
+            fn toml(&self) -> String {
+                self.to_possible_value().map_or_else(String::new, |value| quoted(value.get_name()))
+            }
+        }
+    )+};
 }
+
+words!(Registration, LogFormat);
 
 impl Setting for String {
     fn read(value: &Value) -> Option<Self> {

@@ -69,7 +69,9 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, early: Bytes, format: For
     let allowance = Allowance::full(now);
     let mut conn = Conn { edge, socket, connection, stay: None, opened: now, heard: now, allowance };
     conn.hello();
+    tracing::debug!("a client has connected");
     let code = conn.run(early).await;
+    tracing::debug!(code = code.map(CloseCode::code), "a client is gone");
     if let Some(stay) = &conn.stay {
         stay.handle.disconnected(&conn.connection);
     }

@@ -72,6 +72,7 @@ impl Flight {
         };
         if let Some(Asked { row, since, .. }) = begun {
             self.meters.answered(row, since, answers.refused);
+            tracing::trace!(op = row.name(), refused = ?answers.refused, "a request was answered");
         }
     }
 }

@@ -73,6 +73,13 @@ impl Writing {
         !before && self.stuck_at().is_some()
     }
 
+    /// Times the oldest event that waits, if any does: `frame`, unless one before it is timed.
+    fn time(&mut self, frame: &Frame) {
+        if self.behind_since.is_none() && self.outbox.has_more() {
+            self.behind_since = Stamp::from_raw(frame.since());
+        }
+    }
+
     fn stuck_at(&self) -> Option<Instant> {
         self.full_since.into_iter().chain(self.clogged_since).min().map(|since| since + STUCK)
     }
@@ -174,13 +181,11 @@ impl Socket {
             self.queue(&mut writing, room, seq, frame, kind);
             self.look(&mut writing);
         }
+        writing.time(frame);
     }
 
     /// Queues an event behind what waits, or leaves it out.
     fn queue(&self, writing: &mut Writing, room: RoomId, seq: Seq, frame: &Frame, kind: Kind) {
-        if writing.behind_since.is_none() {
-            writing.behind_since = Stamp::from_raw(frame.since());
-        }
         if !writing.outbox.event(room, seq, frame, kind) {
             self.flight.meters().left_out(kind);
         }
@@ -200,6 +205,9 @@ impl Socket {
         }
         for (seq, frame) in left {
             self.queue(&mut writing, room, *seq, frame, Kind::Event);
+        }
+        if let Some((_, first)) = events.first() {
+            writing.time(first);
         }
         self.look(&mut writing);
     }

@@ -22,7 +22,7 @@ use hubbub_protocol::error::{ErrorCode, Refusal};
 use tracing::Instrument;
 
 use super::{error::ApiError, limits::Decision};
-use crate::state::App;
+use crate::{metrics::routes::OTHER, state::App};
 
 /// Longest time a request may take; the slowest of ours, a page of history, takes milliseconds.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -51,20 +51,22 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let id = format!("{:016x}", app.next_id());
     let slot = LimitSlot::default();
     request.extensions_mut().insert(slot.clone());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let asked = app.routes.asked(path.as_ref().map(MatchedPath::as_str), request.method());
     let span = tracing::debug_span!(
         "request",
         request.id = %id,
         method = %request.method(),
-        path = request.uri().path(),
+        // Not the path itself: an invite in it is a secret.
+        path = path.as_ref().map_or(OTHER, MatchedPath::as_str),
     );
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let asked = app.routes.asked(path.as_ref().map(MatchedPath::as_str), request.method());
     let answer = tokio::time::timeout(REQUEST_TIME_MAX, next.run(request).instrument(span)).await;
     let mut response = answer.unwrap_or_else(|_| {
         tracing::warn!(request.id = %id, "a request took too long and was given up");
         ApiError::from(Refusal::new(ErrorCode::Busy, "this took too long")).into_response()
     });
     app.routes.answered(asked, response.status());
+    tracing::trace!(request.id = %id, status = response.status().as_u16(), "a request was answered");
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);

@@ -214,4 +214,19 @@ mod tests {
             assert!(!metric.help.ends_with('.') && !metric.help.contains('|'), "{}", metric.name);
         }
     }
+
+    #[test]
+    fn dashboard_and_alerts_name_metrics_that_there_are() {
+        for file in ["deploy/grafana/hubbub.json", "deploy/prometheus/alerts.yml"] {
+            let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("a file that an operator may use");
+            let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let named: Vec<&str> = words.filter(|word| word.starts_with("hubbub_")).collect();
+            assert!(named.len() > 8, "{file}");
+            for name in named {
+                let bare = name.strip_suffix("_bucket").unwrap_or(name);
+                assert!(all().any(|metric| metric.name == bare), "{file} names {name}");
+            }
+        }
+    }
 }

@@ -40,6 +40,14 @@ impl OpRow {
     }
 }
 
+impl OpRow {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        OpKind::ALL.get(usize::from(self.0)).map_or(INVALID, |kind| kind.as_str())
+    }
+}
+
 /// The names of the rows.
 pub fn op_names() -> impl Iterator<Item = &'static str> {
     OpKind::ALL.iter().map(|kind| kind.as_str()).chain([INVALID])

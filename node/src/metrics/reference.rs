@@ -19,6 +19,8 @@ const TAIL: &str = "
 Histograms, `hubbub_ops_total`, `hubbub_op_errors_total` and `hubbub_http_requests_total` are counted while `metrics.enabled` is on, as it is by default.
 A row shows once there is something to count: an op or a route that nobody has asked for has none.
 
+[deploy/prometheus/alerts.yml](../deploy/prometheus/alerts.yml) has alerts to begin with, [deploy/grafana/hubbub.json](../deploy/grafana/hubbub.json) a dashboard.
+
 ## Health
 
 `GET /healthz` says that the process runs; `GET /readyz` whether it serves, with `reasons` when it does not (503), and with `warnings` of what will stop it or what it cannot do meanwhile: a disk that fills up, a cluster without a majority.

@@ -23,7 +23,7 @@ use tokio::{
 
 use self::asking::{field, number};
 use super::{gate::Health, lab::Lab};
-use crate::postgres::Server;
+use crate::{canary, postgres::Server};
 
 mod asking;
 
@@ -192,7 +192,11 @@ impl Members {
     /// What a node has said so far is in here.
     #[must_use]
     pub fn log(&self, node: usize) -> PathBuf {
-        self.folder.join(format!("n{node}.log"))
+        let own = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        match canary::folder() {
+            Some(kept) => kept.join(format!("{}-{own}-n{node}.log", std::process::id())),
+            None => self.folder.join(format!("n{node}.log")),
+        }
     }
 
     fn child(&self, node: usize) -> std::sync::MutexGuard<'_, Option<Child>> {
@@ -206,6 +210,8 @@ impl Members {
     pub fn start(&self, node: usize) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log(node))?;
         let mut command = self.command(node);
+        canary::plant("text", canary::TEXT);
+        command.envs(canary::levels().map(|levels| (canary::LEVELS_VARIABLE, levels)));
         command.arg("serve").stdout(Stdio::null()).stderr(log);
         *self.child(node) = Some(command.spawn().context("the program cannot be started")?);
         Ok(())

@@ -359,7 +359,7 @@ impl Talker {
                 let texts: Vec<String> = (0..burst)
                     .map(|_| {
                         said += 1;
-                        format!("{} says {said}", self.name)
+                        format!("{} {} says {said}", crate::canary::TEXT, self.name)
                     })
                     .collect();
                 // They are handed to the connection in this order, and each is tried by itself from there.

@@ -16,7 +16,8 @@ use crate::{
 
 use super::rooms::{Lab, id_of};
 
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 10] = [
+    "/v1/admin/log-level",
     "/v1/admin/users",
     "/v1/admin/nodes",
     "/v1/admin/shards",
@@ -268,4 +269,24 @@ async fn an_operator_is_told_which_rooms_are_hot_by_what_is_asked_for() {
     assert_eq!(hot("?limit=1").await.body["rooms"].as_array().map(Vec::len), Some(1));
     assert_eq!(hot("?by=smell").await.field(), "by");
     assert_eq!(hot("?limit=0").await.field(), "limit");
+}
+
+#[tokio::test]
+async fn levels_of_the_log_are_the_operators_and_a_slip_of_the_pen_is_told() {
+    let world = World::new().await;
+    let (root, ada) = (world.owner("root").await, world.register("ada").await);
+    let path = "/v1/admin/log-level";
+    let put = async |by: &Value, body: Value| world.ask("PUT", path).by(by).json(&body).await;
+    assert_eq!(put(&ada, json!({"filter": "debug"})).await.code(), "forbidden");
+    let slip = put(&root, json!({"filter": "debgu"})).await;
+    assert_eq!((slip.code(), slip.field()), ("bad_request", "filter"));
+    assert!(slip.body["error"]["message"].as_str().is_some_and(|told| told.contains("hubbub_actors=debug")));
+    let elsewhere = put(&root, json!({"filter": "debug"})).await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.code()),
+        (StatusCode::CONFLICT, "conflict"),
+        "this process does not log"
+    );
+    let shown = world.ask("GET", path).by(&root).send().await;
+    assert_eq!(shown.body, json!({"filter": "off", "configured": "off"}));
 }
