@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 const CANARY: &str = "canary-of-";
 
 /// Waits until the log has `what`.
-fn until_logged(node: &Node, what: &str) {
-    until_logged_again(node, what, 1);
+async fn until_logged(node: &Node, what: &str) {
+    until_logged_again(node, what, 1).await;
 }
 
 /// Waits until the log has `what` so many times.
-fn until_logged_again(node: &Node, what: &str, times: usize) {
+async fn until_logged_again(node: &Node, what: &str, times: usize) {
     let begun = Instant::now();
     while node.log().matches(what).count() < times {
         assert!(begun.elapsed() < Duration::from_secs(20), "no {what} in {}", node.log());
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -119,7 +119,7 @@ async fn no_request_of_any_kind_brings_what_people_wrote_or_what_signs_them_in_i
         assert!(strangers.iter_mut().all(|raw| raw.code().is_some()), "both are sent away");
         // Told when it is stopped, so all of it has been read by then.
         assert_eq!(node.stop(), Some(0));
-        until_logged(&node, "stopped");
+        until_logged(&node, "stopped").await;
         let log = node.log();
         for told in ["send", "resume", "NotFound", "client"] {
             assert!(log.contains(told), "nothing was logged of {told}: {log}");
@@ -156,20 +156,20 @@ async fn levels_are_changed_while_the_node_runs_and_a_slip_of_the_pen_changes_no
     let (code, shown, told) = log_level(&node, &["info,hubbub=trace"]);
     assert_eq!((code, shown.as_str()), (Some(0), "info,hubbub=trace"));
     assert!(told.contains("--reset") && told.contains("started with info"), "{told}");
-    until_logged(&node, "the levels of the log have changed");
+    until_logged(&node, "the levels of the log have changed").await;
     drop(Raw::identified(&node, &ada));
-    until_logged(&node, " TRACE ");
+    until_logged(&node, " TRACE ").await;
     let (code, shown, told) = log_level(&node, &["inof"]);
     assert_eq!((code, shown.as_str()), (Some(2), ""));
     assert!(told.contains("`inof` is no level") && told.contains("info,hubbub_actors=debug"), "{told}");
     let shown: Value = serde_json::from_str(&log_level(&node, &["--json"]).1).expect("JSON");
     assert_eq!(shown, json!({"filter": "info,hubbub=trace", "configured": "info"}));
     assert_eq!(log_level(&node, &["--reset"]), (Some(0), "info".to_owned(), String::new()));
-    until_logged_again(&node, "the levels of the log have changed", 2);
+    until_logged_again(&node, "the levels of the log have changed", 2).await;
     let quiet = node.log().matches(" TRACE ").count();
     drop(Raw::identified(&node, &ada));
     assert_eq!(node.stop(), Some(0));
-    until_logged(&node, "stopped");
+    until_logged(&node, "stopped").await;
     assert_eq!(node.log().matches(" TRACE ").count(), quiet, "they are as they were");
     let (code, _, told) = log_level(&node, &[]);
     assert_eq!(code, Some(3), "{told}");
