@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod append;
+pub mod cache;
 pub mod conformance;
 pub mod effect;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod transfer;
 pub mod vitals;
 
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
+pub use cache::{CacheStatus, Hint, HintCache, NoCache, Spent, redis::RedisCache, url::RedisUrl};
 pub use effect::Effect;
 pub use error::{Aftermath, ErrorChain, StoreError};
 pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};

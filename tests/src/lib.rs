@@ -10,6 +10,7 @@ pub mod cut;
 pub mod history;
 pub mod postgres;
 pub mod raw;
+pub mod redis;
 
 use std::{
     fs,

@@ -70,11 +70,15 @@ pub fn asking(request: &Value) -> Vec<u8> {
 /// The head of a good upgrade.
 #[must_use]
 pub fn upgrade(node: &Node, subprotocol: &str) -> String {
+    upgrade_at(node.port(), subprotocol)
+}
+
+fn upgrade_at(port: u16, subprotocol: &str) -> String {
     format!(
         "GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n",
-        node.port()
+        port
     )
 }
 
@@ -131,6 +135,20 @@ impl Raw {
         raw.send(upgrade(node, subprotocol).as_bytes());
         let head = raw.head();
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        raw
+    }
+
+    /// The same with whoever listens on a port of loopback, by JSON.
+    ///
+    /// # Panics
+    /// When nobody does, or no hello comes.
+    #[must_use]
+    pub fn greeted_at(port: u16) -> Self {
+        let mut raw = Self::over(TcpStream::connect(("127.0.0.1", port)).expect("somebody listens"));
+        raw.send(upgrade_at(port, "hubbub.v1.json").as_bytes());
+        let head = raw.head();
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        raw.hello();
         raw
     }
 
