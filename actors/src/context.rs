@@ -18,7 +18,7 @@ use hubbub_protocol::{
     shard::ShardId,
     time::Timestamp,
 };
-use hubbub_storage::Store;
+use hubbub_storage::{HintCache, Store};
 use parking_lot::{Mutex, RwLock};
 use ractor::ActorCell;
 use tokio::sync::{Semaphore, watch};
@@ -34,6 +34,7 @@ use crate::{
     relay::Follower,
     session::{SessionSlots, SessionTokens, saved::Unsaved},
     slots::Slots,
+    tails::Tails,
     user::UserSlots,
 };
 
@@ -50,6 +51,8 @@ pub struct Ports {
     pub tokens: Arc<dyn SessionTokens>,
     /// Makes ids.
     pub ids: Arc<TsidGenerator>,
+    /// Hints that all nodes share, or no cache.
+    pub cache: Arc<dyn HintCache>,
 }
 
 impl fmt::Debug for Ports {
@@ -207,6 +210,10 @@ pub struct Context {
     pub sessions: SessionSlots,
     /// What sessions need to be resumed, not yet written.
     pub unsaved: Unsaved,
+    /// The newest events of rooms ordered here, for the cache.
+    pub tails: Tails,
+    /// What sessions followed when that was last saved, for the cache.
+    pub(crate) hinted: crate::session::hints::Hinted,
     /// Counts.
     pub counters: Counters,
     /// Times.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hubbub_protocol::{ids::UserId, push::Push, time::Timestamp};
-use hubbub_storage::{ErrorChain, Store, StoreError};
+use hubbub_storage::{ErrorChain, HintCache, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
 use ractor::{Actor, ActorCell};
 use serde::Serialize;
@@ -34,10 +34,11 @@ use crate::{
         homes::{self, Homes},
     },
     room::Rooms,
-    session::{SessionSlots, Sessions, saved},
+    session::{SessionSlots, Sessions, hints, saved},
     shard::ShardActor,
     slots::Slots,
     supervisor::PeopleActor,
+    tails::{self, Tails},
     user::UserSlots,
 };
 
@@ -128,6 +129,8 @@ impl Hub {
             quarantine: Mutex::new(HashMap::new()),
             sessions: SessionSlots::default(),
             unsaved: saved::Unsaved::default(),
+            tails: Tails::default(),
+            hinted: hints::Hinted::default(),
             counters: Counters::default(),
             meters,
             shards: RwLock::default(),
@@ -145,7 +148,8 @@ impl Hub {
         homes::begin(&context);
         let keepers =
             vec![tokio::spawn(write_behind(context.clone())), tokio::spawn(budget::keep(context.clone()))];
-        let keepers: Vec<_> = keepers.into_iter().chain([tokio::spawn(distrust(context.clone()))]).collect();
+        let more = [tokio::spawn(distrust(context.clone())), tokio::spawn(put_hints(context.clone()))];
+        let keepers: Vec<_> = keepers.into_iter().chain(more).collect();
         Ok(Self { context, supervisors: Arc::new(supervisors), keepers: Arc::new(Mutex::new(keepers)) })
     }
 
@@ -153,6 +157,12 @@ impl Hub {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.context.store
+    }
+
+    /// The cache of hints.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<dyn HintCache> {
+        &self.context.ports.cache
     }
 
     /// What all actors share.
@@ -276,6 +286,8 @@ impl Hub {
             let _ = keeper.await;
         }
         flush(&self.context).await;
+        // Who orders these rooms next begins with them.
+        self.context.tails.put(&**self.cache()).await;
         for supervisor in self.supervisors.iter() {
             supervisor.stop(Some("the node is going away".into()));
         }
@@ -290,6 +302,18 @@ async fn write_behind(context: Arc<Context>) {
     loop {
         tokio::time::sleep(context.config.write_behind_every).await;
         flush(&context).await;
+    }
+}
+
+/// Puts into the cache what has changed, again and again.
+async fn put_hints(context: Arc<Context>) {
+    if !context.ports.cache.status().there {
+        return;
+    }
+    loop {
+        tokio::time::sleep(tails::PUT_EVERY).await;
+        context.tails.put(&*context.ports.cache).await;
+        context.hinted.put(&*context.ports.cache).await;
     }
 }
 

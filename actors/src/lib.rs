@@ -22,6 +22,7 @@ pub mod session;
 pub mod shard;
 pub mod slots;
 pub mod supervisor;
+pub mod tails;
 pub mod user;
 
 pub use caller::Caller;

@@ -21,6 +21,7 @@ mod fan_out;
 mod following;
 mod people;
 mod telling;
+mod warming;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hubbub_protocol::{
     event::EventClass,
     ids::{RoomId, Seq, UserId},
@@ -121,6 +123,8 @@ pub enum RelayMessage {
     Watched { head: Seq },
     /// Events that are on disk, in order.
     Deliver(Vec<Delivery>),
+    /// The newest events were read by way of the cache, or the cache did not help.
+    Warmed(Option<Vec<(Seq, Bytes)>>),
     /// Events read from the log to fill a hole.
     Healed(Result<Vec<StoredEvent>, StoreError>),
     /// Events read from the log for one who subscribes.
@@ -198,6 +202,8 @@ pub struct RelayState {
     /// The newest seq handed on; none until the owner has told where its stretch begins.
     head: Option<Seq>,
     ring: VecDeque<Delivery>,
+    /// The head that the owner told and, if it has told another since, that; while the ring is being filled.
+    warming: Option<(Seq, Seq)>,
     /// Deliveries that wait for a hole to be filled.
     ahead: VecDeque<Delivery>,
     healing: bool,
@@ -247,6 +253,7 @@ impl Actor for RelayActor {
             me,
             head: None,
             ring: VecDeque::new(),
+            warming: None,
             ahead: VecDeque::new(),
             healing: false,
             live: Vec::new(),
@@ -282,6 +289,7 @@ impl Actor for RelayActor {
             RelayMessage::Unfollow { session } => state.unfollow(session),
             RelayMessage::Watched { head } => state.watched(head).await,
             RelayMessage::Deliver(deliveries) => state.deliver(deliveries).await,
+            RelayMessage::Warmed(read) => state.warmed(read).await,
             RelayMessage::Healed(read) => state.healed(read).await,
             RelayMessage::Replayed { session, read } => state.replayed(session, read),
             RelayMessage::HeadRead { session, read } => state.head_read(session, read).await,

@@ -5,10 +5,12 @@
 //! * [`resuming`] a client that comes back, and what it missed.
 //! * [`sessions`] [`Sessions`], which begins, takes up and ends sessions.
 //! * `slots` which are in memory, and how messages reach them; a quiet one rests without an actor.
+//! * [`hints`] the same in the cache, to read ahead by.
 //! * [`saved`] what is written behind, so that a session can be taken up after its node has died.
 
 pub mod actor;
 pub mod begin;
+pub(crate) mod hints;
 pub mod holding;
 mod pages;
 mod requests;

@@ -29,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{Auth, AuthConfig, SignOut, resume_token::ResumeTokens},
+    cache,
     cli::failure::Failure,
     clock::SystemClock,
     config::NodeConfig,
@@ -40,7 +41,10 @@ use crate::{
         shared::{Edge, EdgeConfig},
     },
     health::{self, Readiness},
-    http::{self, limits::Limits},
+    http::{
+        self,
+        limits::{Limits, shared},
+    },
     logs::Levels,
     member::Member,
     membership::{self, Membership},
@@ -133,12 +137,21 @@ impl Node {
         };
         let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
         let tokens = Arc::new(Tokens(ResumeTokens::open(&*shared).await?));
+        let cache =
+            cache::open(&config.redis.url, member.as_ref().map(|member| &member.membership), &*shared).await?;
         let hub_config = HubConfig {
             lanes: store::lanes(&config.store),
             measure: config.metrics.enabled,
             ..HubConfig::default()
         };
-        let ports = Ports { clock: clock.clone(), placement: placement.clone(), bus, tokens, ids: ids.clone() };
+        let ports = Ports {
+            clock: clock.clone(),
+            placement: placement.clone(),
+            bus,
+            tokens,
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
         let hub = Hub::start(shared.clone(), ports, hub_config).await?;
         *sign_out.0.lock() = Some(hub.clone());
         let ended = auth.clone();
@@ -153,7 +166,7 @@ impl Node {
             store: store::shown(&config.store.url),
         };
         let store = shared.clone();
-        let limits = Limits::new(config.edge.rate_limits);
+        let limits = Limits::shared(config.edge.rate_limits, cache, placement.clone());
         let app = Arc::new(AppState {
             store: shared,
             clock,
@@ -238,6 +251,7 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig, levels: Arc<Levels>)
         tokio::spawn(net::serve(public, seats, routes, stopping.clone())),
         for_operators,
         tokio::spawn(disk.watch(stopping.clone())),
+        tokio::spawn(shared::keep(node.app.clone(), stopping.clone())),
         spawn_unix(socket, http::over_socket(&node.app), stopping.clone()),
     ];
     if let Some(member) = node.app.member.get() {

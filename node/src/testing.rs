@@ -25,7 +25,7 @@ use hubbub_protocol::{
     shard::{ShardBits, ShardId},
     time::Timestamp,
 };
-use hubbub_storage::mem::MemStore;
+use hubbub_storage::{NoCache, mem::MemStore};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -206,6 +206,7 @@ impl World {
             bus: Arc::new(Alone(NodeId(1))),
             tokens: Arc::new(NoResume),
             ids: ids.clone(),
+            cache: Arc::new(NoCache),
         };
         let hub = Hub::start(store.clone(), ports, HubConfig::default());
         let hub = hub.await.expect("actors start over a store in memory");
@@ -224,6 +225,7 @@ impl World {
                 data_dir: std::env::temp_dir(),
                 space_min_bytes: 0,
                 connections: Connections::AtMost(1),
+                redis: String::new(),
             },
             importing: Arc::default(),
             member: OnceLock::new(),

@@ -42,6 +42,12 @@ impl Delivery {
         Self { seq, class, frame: Arc::new(Frame::new(&push)), calls_everyone, gone }
     }
 
+    /// One that was handed on before this relay began, for its ring.
+    pub(super) fn past(event: &Event, push: &[u8]) -> Self {
+        let class = event.body.kind().class();
+        Self { seq: event.seq, class, frame: Arc::new(Frame::new(push)), calls_everyone: None, gone: None }
+    }
+
     pub(super) fn stored(event: &StoredEvent) -> Self {
         let frame = Arc::new(Frame::new(&event.push));
         Self { seq: event.seq, class: event.kind.class(), frame, calls_everyone: None, gone: None }

@@ -199,19 +199,26 @@ impl RelayState {
     pub(super) async fn watched(&mut self, head: Seq) {
         match self.head {
             None => {
-                self.head = Some(head);
-                for joining in std::mem::take(&mut self.waiting) {
-                    self.follow(joining);
-                }
-                // What an owner on another node sent may have come before its answer.
-                self.hand_on().await;
-                if !self.ahead.is_empty() {
-                    self.heal();
+                if !self.warms(head) {
+                    self.begin_at(head).await;
                 }
             }
             // The owner was started anew: what it stored before it died may not have reached us.
             Some(known) if head > known => self.heal(),
             Some(_) => {}
+        }
+    }
+
+    /// Begins to hand on after `head`.
+    pub(super) async fn begin_at(&mut self, head: Seq) {
+        self.head = Some(head);
+        for joining in std::mem::take(&mut self.waiting) {
+            self.follow(joining);
+        }
+        // What an owner on another node sent may have come before its answer.
+        self.hand_on().await;
+        if !self.ahead.is_empty() {
+            self.heal();
         }
     }
 

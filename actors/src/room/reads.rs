@@ -15,7 +15,7 @@ use hubbub_protocol::{
 use hubbub_storage::{MessagePage, Window};
 
 use super::Rooms;
-use crate::caller::Caller;
+use crate::{caller::Caller, tails};
 
 /// Reads of a page after which one that moved meanwhile is taken as it is.
 const STEADY_TRIES: u32 = 3;
@@ -50,9 +50,20 @@ impl Rooms {
             Page::After(seq) => Window::After(seq),
             Page::Around(seq) => Window::Around(seq),
         };
-        let (head, page) = self.page_at_a_head(room, window, limit).await?;
+        let hot = if window == Window::Newest { self.newest_by_the_tail(room, limit).await } else { None };
+        let (head, page) = match hot {
+            Some(page) => page,
+            None => self.page_at_a_head(room, window, limit).await?,
+        };
         let messages = self.seen_by(caller.user, page.messages).await?;
         Ok(History { messages, more_before: page.more_before, more_after: page.more_after, head })
+    }
+
+    /// The newest page at the head that the store has, made of the room's hot tail; `None` when that does not help.
+    async fn newest_by_the_tail(&self, room: RoomId, limit: usize) -> Option<(Seq, MessagePage)> {
+        let events = tails::read(&self.context, room).await?;
+        let (head, _) = events.last()?;
+        Some((*head, tails::page::newest(&events, limit)?))
     }
 
     /// Reads a page together with the head it was read at, so that a client that applies the events

@@ -118,6 +118,7 @@ impl Unsaved {
                 }
                 return Err(error);
             }
+            context.hinted.saved(&*context.ports.cache, states);
         }
     }
 }

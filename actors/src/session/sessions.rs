@@ -16,6 +16,7 @@ use super::{
     Away, SessionMessage, Shared,
     actor::SessionState,
     begin::{Begin, Resume},
+    hints,
     saved::Saved,
     slots::Owner,
 };
@@ -137,6 +138,7 @@ impl Sessions {
 
     /// Brings back a session of another node's, or of before a restart.
     async fn restore(&self, session: u64, caller: Caller) -> Result<(), CloseCode> {
+        hints::read_ahead(&self.context, session, caller);
         let known = match self.context.unsaved.get(session) {
             Some((_, saved)) => Some(saved),
             None => self.held_elsewhere(session, caller.user).await,

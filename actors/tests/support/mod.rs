@@ -23,7 +23,7 @@ use hubbub_protocol::{
     shard::{ShardBits, ShardId},
     time::Timestamp,
 };
-use hubbub_storage::{MetaStore, facts, mem::MemStore};
+use hubbub_storage::{HintCache, MetaStore, NoCache, facts, mem::MemStore};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -89,14 +89,19 @@ impl World {
     }
 
     pub(crate) async fn with(config: HubConfig) -> Self {
+        Self::with_cache(config, Arc::new(MemStore::new()), Arc::new(NoCache)).await
+    }
+
+    /// A node over a store, with a cache.
+    pub(crate) async fn with_cache(config: HubConfig, store: Arc<MemStore>, cache: Arc<dyn HintCache>) -> Self {
         let clock = Arc::new(TickingClock(AtomicI64::new(1_800_000_000_000)));
-        let store = Arc::new(MemStore::new());
         let ports = Ports {
             clock: clock.clone(),
             placement: Arc::new(AllHere),
             bus: Arc::new(Alone(NodeId(1))),
             tokens: Arc::new(PlainTokens),
             ids: Arc::new(TsidGenerator::new(1)),
+            cache,
         };
         let hub = Hub::start(store.clone(), ports, config).await.expect("a store in memory works");
         Self { hub, store, clock }
@@ -112,7 +117,14 @@ impl World {
     ) -> Self {
         let clock = Arc::new(TickingClock(AtomicI64::new(1_800_000_000_000)));
         let ids = Arc::new(TsidGenerator::new(number));
-        let ports = Ports { clock: clock.clone(), placement, bus, tokens: Arc::new(PlainTokens), ids };
+        let ports = Ports {
+            clock: clock.clone(),
+            placement,
+            bus,
+            tokens: Arc::new(PlainTokens),
+            ids,
+            cache: Arc::new(NoCache),
+        };
         let hub = Hub::start(store.clone(), ports, config).await.expect("a store in memory works");
         Self { hub, store, clock }
     }

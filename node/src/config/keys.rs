@@ -11,6 +11,7 @@ use hubbub_protocol::limits::HEARTBEAT_MS;
 use super::setting::{Rule, Setting, Size, masked};
 use crate::{
     auth::Registration,
+    cache,
     logs::{self, LogFormat},
     net::Connections,
     store,
@@ -198,6 +199,18 @@ keys! {
         /// Free space on the data directory's disk below which `/readyz` says so and the log warns.
         /// Sends fail when the disk is full; this is the time to make room before.
         space_min: Size = Size(64 << 20), Rule::Within("a size", Size(0), Size(1 << 40), "\"64 MiB\"");
+    }
+
+    /// A Redis that all nodes of a cluster share. The cluster is as right without it, and does more work.
+    redis: RedisSettings {
+        /// Where it is. Empty is none.
+        /// With it rate limits count over all nodes, and the newest page of a room and clients that come back cost the
+        /// store less. It holds texts of messages for an hour: give it a password and a network of your own.
+        url: String = String::new(), Rule::Where(
+            "empty, or a URL as redis://USER:PASSWORD@HOST:PORT/NUMBER; TLS (rediss://) is not spoken, so use a network \
+             of your own or a tunnel",
+            |url| cache::is_known(url)
+        );
     }
 
     /// How the node is one of a cluster. Without `hubbub init` or `hubbub join` none of it is used.

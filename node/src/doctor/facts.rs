@@ -27,6 +27,8 @@ pub struct Facts {
     pub sockets: Option<SocketFacts>,
     /// The store.
     pub store: StoreFacts,
+    /// The cache; `None` for a node that is to have none.
+    pub cache: Option<CacheFacts>,
     /// Certificates, of a member.
     pub identity: Option<IdentityFacts>,
     /// The cluster, of a member that runs.
@@ -93,6 +95,15 @@ pub struct ClockFacts {
     pub ahead_ms: i64,
     /// By how much that may be wrong: half of the time that the answer took.
     pub unsure_ms: u64,
+}
+
+/// The cache.
+#[derive(Debug, Clone)]
+pub struct CacheFacts {
+    /// Where it is, without a password.
+    pub url: String,
+    /// How long an answer took, or why there was none.
+    pub answer: Result<Duration, String>,
 }
 
 /// Certificates.

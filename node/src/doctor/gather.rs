@@ -24,7 +24,7 @@ use hubbub_protocol::{
     shard::ShardId,
     time::Timestamp,
 };
-use hubbub_storage::{ErrorChain, PostgresStore, PostgresUrl, SqliteStore, Store};
+use hubbub_storage::{ErrorChain, HintCache, PostgresStore, PostgresUrl, SqliteStore, Store};
 use rustix::{
     fs::statvfs,
     process::{Resource, getrlimit},
@@ -32,10 +32,11 @@ use rustix::{
 use rustls::pki_types::CertificateDer;
 
 use super::facts::{
-    ClockFacts, ClusterFacts, DiskFacts, Facts, FileFacts, IdentityFacts, MemberFacts, ReachedStore, SocketFacts,
-    StoreFacts, ValidityFacts,
+    CacheFacts, ClockFacts, ClusterFacts, DiskFacts, Facts, FileFacts, IdentityFacts, MemberFacts, ReachedStore,
+    SocketFacts, StoreFacts, ValidityFacts,
 };
 use crate::{
+    cache,
     clock::SystemClock,
     config::NodeConfig,
     datadir::DataDir,
@@ -64,6 +65,8 @@ pub struct Surroundings {
     pub space_min_bytes: u64,
     /// `limits.connections`.
     pub connections: Connections,
+    /// `redis.url`, without a password; empty for none.
+    pub redis: String,
 }
 
 impl Surroundings {
@@ -74,6 +77,7 @@ impl Surroundings {
             data_dir: data_dir.to_owned(),
             space_min_bytes: config.store.space_min.0,
             connections: config.limits.connections,
+            redis: cache::shown(&config.redis.url),
         }
     }
 
@@ -99,7 +103,8 @@ pub async fn running(app: &AppState) -> Facts {
             None => None,
         }
     };
-    let (store, cluster) = tokio::join!(reached(app.store(), &*app.clock), cluster);
+    let (store, cache, cluster) =
+        tokio::join!(reached(app.store(), &*app.clock), answering(&here.redis, &**app.hub.cache()), cluster);
     Facts {
         running: true,
         data_dir: here.data_dir.display().to_string(),
@@ -109,6 +114,7 @@ pub async fn running(app: &AppState) -> Facts {
         files: here.files(),
         sockets: member.and_then(|_| sockets()),
         store,
+        cache,
         identity: member.map(|_| identity(&here.data_dir)),
         cluster,
     }
@@ -130,6 +136,7 @@ pub async fn stopped(data_dir: &Path, config: &NodeConfig) -> Facts {
         files: here.files(),
         sockets: if member { sockets() } else { None },
         store: looked_at(data_dir, config).await,
+        cache: configured(&here.redis, config).await,
         identity: member.then(|| identity(data_dir)),
         cluster: None,
     }
@@ -194,6 +201,22 @@ fn ahead(before: Timestamp, theirs: Timestamp, after: Timestamp) -> ClockFacts {
     let unsure_ms = after.ms_since(before).div_ceil(2);
     let middle = before.0.saturating_add(i64::try_from(unsure_ms).unwrap_or(i64::MAX));
     ClockFacts { ahead_ms: theirs.0.saturating_sub(middle), unsure_ms }
+}
+
+/// Whether the cache at `url` answers, where there is to be one.
+async fn answering(url: &str, cache: &dyn HintCache) -> Option<CacheFacts> {
+    if url.is_empty() {
+        return None;
+    }
+    Some(CacheFacts { url: url.to_owned(), answer: cache.probe().await })
+}
+
+/// The same for a node that does not run, and so has none at hand. What it is asked needs no secret.
+async fn configured(url: &str, config: &NodeConfig) -> Option<CacheFacts> {
+    match cache::to_redis(&config.redis.url, None, &[]) {
+        Ok(cache) => answering(url, &cache).await,
+        Err(why) => (!url.is_empty()).then(|| CacheFacts { url: url.to_owned(), answer: Err(why) }),
+    }
 }
 
 async fn reached(store: &dyn Store, clock: &dyn Clock) -> StoreFacts {

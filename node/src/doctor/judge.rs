@@ -1,5 +1,6 @@
 //! What the facts mean. Pure: the same facts give the same findings.
 
+mod cache;
 mod cluster;
 mod identity;
 mod machine;
@@ -16,6 +17,7 @@ use super::{Facts, Finding};
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = machine::judge(facts);
     findings.extend(store::judge(&facts.store));
+    findings.extend(facts.cache.iter().map(cache::judge));
     findings.extend(facts.identity.iter().flat_map(|identity| identity::judge(identity, facts.now)));
     match &facts.cluster {
         Some(cluster) => findings.extend(cluster::judge(cluster)),

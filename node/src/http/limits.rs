@@ -3,24 +3,31 @@
 //! A bucket is one number, the time at which it will be empty (the generic cell rate algorithm); the
 //! rule that moves it is [`Limit::take`], a function of values.
 //!
+//! A node without a cache counts by itself. With one, [`shared`] adds up what all nodes let pass, and a request waits for
+//! none of that; while the cache is left alone, each node gives its share of a limit, so that together they give no more.
+//!
 //! # Invariants
 //!
-//! * At most `burst` requests pass at once, and one every `every_ms` in the long run.
-//! * A kind of bucket holds at most [`BUCKETS_MAX`] keys; when more come at once, all start anew: it
-//!   costs the limit's strictness for a moment, never memory.
+//! * At most `burst` requests pass at once, and one every `every_ms` in the long run; over all nodes that share a cache,
+//!   after the time of one round.
+//! * A kind of bucket holds a bounded number of keys; when more come at once, all start anew: it costs the limit's
+//!   strictness for a moment, never memory.
 
-use std::{collections::HashMap, hash::Hash, net::IpAddr};
+mod buckets;
+pub mod shared;
+
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderValue};
 use hubbub_protocol::{
     error::{ErrorCode, Refusal},
     ids::UserId,
+    ports::Placement,
     time::Timestamp,
 };
-use parking_lot::Mutex;
+use hubbub_storage::{HintCache, NoCache};
 
-/// Keys of one kind of bucket: at about 64 bytes each, 6 MB.
-const BUCKETS_MAX: usize = 100_000;
+use self::buckets::Buckets;
 
 /// How much is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +60,19 @@ pub struct Decision {
 }
 
 impl Limit {
+    /// One node's share of it, of so many: as long until it is empty, and as many fewer requests.
+    #[must_use]
+    pub const fn share(self, nodes: u32) -> Self {
+        let nodes = if nodes == 0 { 1 } else { nodes };
+        Self { burst: self.burst.div_ceil(nodes), every_ms: self.every_ms.saturating_mul(nodes) }
+    }
+
+    /// How long a full bucket takes to be empty.
+    #[must_use]
+    pub const fn full_ms(self) -> u64 {
+        self.burst as u64 * self.every_ms as u64
+    }
+
     /// Asks for one request at `now` of a bucket that is empty at `empty_at`; gives the time at
     /// which it is empty from now on.
     #[must_use]
@@ -93,35 +113,9 @@ impl Decision {
     }
 }
 
-#[derive(Debug)]
-struct Buckets<K> {
-    limit: Limit,
-    empty_at: Mutex<HashMap<K, Timestamp>>,
-}
-
-impl<K: Eq + Hash> Buckets<K> {
-    fn new(limit: Limit) -> Self {
-        Self { limit, empty_at: Mutex::default() }
-    }
-
-    fn take(&self, key: K, now: Timestamp) -> Decision {
-        let mut buckets = self.empty_at.lock();
-        if buckets.len() >= BUCKETS_MAX {
-            buckets.retain(|_, empty_at| *empty_at > now);
-            if buckets.len() >= BUCKETS_MAX {
-                buckets.clear();
-            }
-        }
-        let bucket = buckets.entry(key).or_default();
-        let (empty_at, decision) = self.limit.take(*bucket, now);
-        *bucket = empty_at;
-        decision
-    }
-}
-
 /// An address as it is counted: IPv6 by its /64, since whoever has one has all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Neighbourhood(u128);
+pub struct Neighbourhood(pub(super) u128);
 
 impl From<IpAddr> for Neighbourhood {
     fn from(address: IpAddr) -> Self {
@@ -136,27 +130,51 @@ impl From<IpAddr> for Neighbourhood {
 #[derive(Debug)]
 pub struct Limits {
     on: bool,
+    cache: Arc<dyn HintCache>,
+    /// Tells how many nodes there are; none where a node is alone.
+    placement: Option<Arc<dyn Placement>>,
     login_by_name: Buckets<(Neighbourhood, String)>,
     login_by_address: Buckets<Neighbourhood>,
     user: Buckets<UserId>,
 }
 
 impl Limits {
-    /// Empty buckets; when not `on`, everything passes and no headers are written.
+    /// Empty buckets of one node; when not `on`, everything passes and no headers are written.
     #[must_use]
     pub fn new(on: bool) -> Self {
+        Self::over(on, Arc::new(NoCache), None)
+    }
+
+    /// The same, for all nodes that share `cache`.
+    #[must_use]
+    pub fn shared(on: bool, cache: Arc<dyn HintCache>, placement: Arc<dyn Placement>) -> Self {
+        Self::over(on, cache, Some(placement))
+    }
+
+    fn over(on: bool, cache: Arc<dyn HintCache>, placement: Option<Arc<dyn Placement>>) -> Self {
+        let counted = cache.status().there;
         Self {
             on,
-            login_by_name: Buckets::new(LOGIN_BY_NAME),
-            login_by_address: Buckets::new(LOGIN_BY_ADDRESS),
-            user: Buckets::new(USER),
+            cache,
+            placement,
+            login_by_name: Buckets::new(LOGIN_BY_NAME, counted),
+            login_by_address: Buckets::new(LOGIN_BY_ADDRESS, counted),
+            user: Buckets::new(USER, counted),
         }
+    }
+
+    /// By how many nodes a limit is divided: by all while the cache that adds up is left alone, else by none.
+    fn divided_by(&self) -> u32 {
+        let others = || self.placement.as_ref().map_or(0, |placement| placement.others().len());
+        let status = self.cache.status();
+        let others = if status.there && status.open { others() } else { 0 };
+        u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1)
     }
 
     /// One request of a signed-in user; `None` when limits are off.
     #[must_use]
     pub fn user(&self, user: UserId, now: Timestamp) -> Option<Decision> {
-        self.on.then(|| self.user.take(user, now))
+        self.on.then(|| self.user.take(user, now, self.divided_by()))
     }
 
     /// One anonymous request from `address`, for the account `name` if it is about one; the first
@@ -165,12 +183,13 @@ impl Limits {
     #[must_use]
     pub fn anonymous(&self, address: Option<IpAddr>, name: Option<&str>, now: Timestamp) -> Option<Decision> {
         let address: Neighbourhood = address.filter(|_| self.on)?.into();
-        let whole = self.login_by_address.take(address, now);
+        let nodes = self.divided_by();
+        let whole = self.login_by_address.take(address, now, nodes);
         let Some(name) = name.filter(|_| whole.retry_after_ms.is_none()) else {
             return Some(whole);
         };
         let name = name.chars().take(64).collect();
-        let one = self.login_by_name.take((address, name), now);
+        let one = self.login_by_name.take((address, name), now, nodes);
         let narrower = one.retry_after_ms.is_some() || one.remaining < whole.remaining;
         Some(if narrower { one } else { whole })
     }
@@ -229,11 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_do_not_fill_memory() {
-        let buckets = Buckets::new(THREE);
-        for key in 0..(BUCKETS_MAX + 10) {
-            buckets.take(key, Timestamp(0));
-        }
-        assert!(buckets.empty_at.lock().len() <= BUCKETS_MAX);
+    fn the_shares_of_all_nodes_are_a_limit() {
+        let six = Limit { burst: 6, every_ms: 1_000 };
+        assert_eq!(six.share(3), Limit { burst: 2, every_ms: 3_000 });
+        assert_eq!((six.share(1), six.share(0)), (six, six));
+        assert_eq!(six.share(3).full_ms(), six.full_ms());
+        assert_eq!(six.share(100).burst, 1, "everyone may ask once");
     }
 }

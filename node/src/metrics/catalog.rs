@@ -154,6 +154,15 @@ catalog! {
         STORE_WAITS: Counter "hubbub_store_waits_total" ["pool"] up to POOLS, "times that all connections were at work when one was wanted; raise the pool's number when it rises all the time";
         STORE_WAITED: Counter "hubbub_store_waited_seconds_total" ["pool"] up to POOLS, "time waited for a connection";
     }
+    "Redis" {
+        REDIS_CONFIGURED: Gauge "hubbub_redis_configured", "1 when hints are shared by Redis (`redis.url`), 0 when there is none";
+        REDIS_LEFT_ALONE: Gauge "hubbub_redis_left_alone", "1 while Redis is left alone because it does not answer; see [operating](operating.md#redis)";
+        REDIS_HITS: Counter "hubbub_redis_hits_total", "hints that were there: tails of rooms, and what sessions followed";
+        REDIS_MISSES: Counter "hubbub_redis_misses_total", "hints that were not there";
+        REDIS_UNFIT: Counter "hubbub_redis_unfit_total", "hints of another making or version; somebody else writes our keys when it rises all the time";
+        REDIS_FAILURES: Counter "hubbub_redis_failures_total", "calls of Redis that failed or took longer than 50 ms";
+        REDIS_SKIPPED: Counter "hubbub_redis_skipped_total", "calls of Redis that were not made, because it was left alone or 64 were under way";
+    }
     "Cluster" {
         MEMBERS: Gauge "hubbub_cluster_members" ["state"] up to 4, "members as this node knows them, by state; the metrics of the cluster show on members only";
         COASTING: Gauge "hubbub_cluster_coasting", "1 while no leader has confirmed this node for the time of a lease: it goes on, and what it says of presence and rights may be old";

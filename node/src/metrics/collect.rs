@@ -49,6 +49,7 @@ impl Parts {
         requests(&mut page, &self.edge.meters);
         routes(&mut page, &self.app.routes);
         pools(&mut page, &self.app);
+        redis(&mut page, &self.app.hub);
         if let Some(member) = self.app.member.get() {
             cluster(&mut page, member);
         }
@@ -117,6 +118,17 @@ fn routes(page: &mut Page, routes: &Routes) {
             page.count(name::HTTP_ASKED, &[&row.path, &row.method, class], told(answers));
         }
     }
+}
+
+fn redis(page: &mut Page, hub: &Hub) {
+    let cache = hub.cache().status();
+    page.count(name::REDIS_CONFIGURED, &[], u64::from(cache.there));
+    page.count(name::REDIS_LEFT_ALONE, &[], u64::from(cache.open));
+    page.count(name::REDIS_HITS, &[], cache.hits);
+    page.count(name::REDIS_MISSES, &[], cache.misses);
+    page.count(name::REDIS_UNFIT, &[], cache.unfit);
+    page.count(name::REDIS_FAILURES, &[], cache.failures);
+    page.count(name::REDIS_SKIPPED, &[], cache.skipped);
 }
 
 fn pools(page: &mut Page, app: &App) {

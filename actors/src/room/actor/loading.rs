@@ -4,7 +4,7 @@ use hubbub_protocol::{
     ids::{Epoch, RoomId, Seq},
     time::Timestamp,
 };
-use hubbub_storage::{RecentKey, StoreError};
+use hubbub_storage::{RecentKey, StoreError, StoredEvent};
 use ractor::ActorProcessingErr;
 
 use super::RoomState;
@@ -32,7 +32,7 @@ pub enum LoadError {
 pub struct Loaded {
     epoch: Epoch,
     head: Seq,
-    last_ts: Timestamp,
+    last: Option<StoredEvent>,
     keys: Vec<RecentKey>,
     keys_since: Timestamp,
     rules: Rules,
@@ -52,8 +52,7 @@ pub(super) async fn load(context: &Context, room: RoomId) -> Result<Loaded, Load
     let keys_since =
         if keys.len() < KEYS_MAX { since } else { keys.last().map_or(since, |oldest| oldest.ts.plus_ms(1)) };
     let last = context.store.events(room, Seq(head.0.saturating_sub(1)), 1).await?;
-    let last_ts = last.first().map_or(Timestamp(0), |event| event.ts);
-    Ok(Loaded { epoch, head, last_ts, keys, keys_since, rules })
+    Ok(Loaded { epoch, head, last: last.into_iter().next(), keys, keys_since, rules })
 }
 
 impl RoomState {
@@ -75,7 +74,9 @@ impl RoomState {
         for key in loaded.keys.iter().rev() {
             keys.insert(key.by, key.key, key.seq, key.ts);
         }
-        self.core = Some(RoomCore::new(self.room, loaded.head, loaded.last_ts, keys, loaded.rules));
+        let last_ts = loaded.last.as_ref().map_or(Timestamp(0), |event| event.ts);
+        self.core = Some(RoomCore::new(self.room, loaded.head, last_ts, keys, loaded.rules));
+        self.context.tails.loaded(&*self.context.ports.cache, self.room, loaded.last.as_ref());
         self.committed = loaded.head;
         self.context.directory.note_head(self.room, loaded.head);
         if let Some(relay) = self.relay.take() {

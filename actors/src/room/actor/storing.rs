@@ -131,6 +131,7 @@ impl RoomState {
         }
         self.tab.committed(deliveries.len());
         self.context.directory.note_head(self.room, self.committed);
+        self.context.tails.committed(&*self.context.ports.cache, self.room, &deliveries);
         self.send_to_watchers(&deliveries);
         if let Some(relay) = &self.relay
             && relay.cast(RelayMessage::Deliver(deliveries)).is_err()

@@ -30,6 +30,7 @@ pub(super) fn alone() -> Facts {
         files: FileFacts { may_open: Some(524_288), wanted: Connections::Auto },
         sockets: None,
         store: StoreFacts::Reached(Box::new(sqlite())),
+        cache: None,
         identity: None,
         cluster: None,
     }
