@@ -268,20 +268,21 @@ async fn whatever_becomes_of_redis_logs_and_what_people_are_told_are_the_same() 
     let redis = Arc::new(Server::start());
     let members = cluster(&folders[1], Some(&redis)).await;
     for fate in [Fate::Well, Fate::Forgets, Fate::Hangs, Fate::Killed, Fate::Gone] {
-        let [hits, failures] = ["hubbub_cache_hits", "hubbub_cache_failures"].map(|name| metric(&members, name));
+        let [hits, failures] =
+            ["hubbub_redis_hits_total", "hubbub_redis_failures_total"].map(|name| metric(&members, name));
         let (with, longest) = converse(&members, Some(&redis), fate).await;
         assert!(with == without, "{fate:?}:\n{}", difference(&without, &with));
         assert!(longest < ANSWERS_WITHIN, "{fate:?}: an answer took {longest:?}");
         match fate {
-            Fate::Well => assert!(metric(&members, "hubbub_cache_hits") > hits, "tails were read"),
+            Fate::Well => assert!(metric(&members, "hubbub_redis_hits_total") > hits, "tails were read"),
             Fate::Hangs | Fate::Killed | Fate::Gone => {
-                assert!(metric(&members, "hubbub_cache_failures") > failures, "{fate:?}: it was missed");
+                assert!(metric(&members, "hubbub_redis_failures_total") > failures, "{fate:?}: it was missed");
             }
             Fate::Absent | Fate::Forgets => {}
         }
     }
-    assert_eq!(metric(&members, "hubbub_cache_configured"), 2);
-    assert!(metric(&members, "hubbub_cache_open") > 0, "Redis is gone, and left alone");
+    assert_eq!(metric(&members, "hubbub_redis_configured"), 2);
+    assert!(metric(&members, "hubbub_redis_left_alone") > 0, "Redis is gone, and left alone");
 }
 
 fn hubbub(arguments: &[&str]) -> Output {
