@@ -47,6 +47,15 @@ pub(crate) enum Command {
     },
     /// Raise the rate until a server breaks a promise or is late, and tell the last rate it kept
     Saturate(SaturateArgs),
+    /// Live a day of real people, faster: messages, reactions, typing, pages of history, connections lost
+    Day(DayArgs),
+    /// Kill the node of a cluster that orders rooms in which people talk, and time until they are taken again
+    Failover {
+        #[arg(long, value_delimiter = ',', default_value = "hubbub3")]
+        peers: Vec<Spec>,
+        #[command(flatten)]
+        turns: TurnArgs,
+    },
     /// Let many clients come at once
     #[command(subcommand)]
     Storm(Storm),
@@ -105,6 +114,55 @@ pub(crate) enum Storm {
         #[command(flatten)]
         gather: GatherArgs,
     },
+    /// Kill a node with all its sessions and let them resume, while others talk
+    Reconnect {
+        #[arg(long, default_value_t = 10_000)]
+        sessions: usize,
+        #[arg(long, default_value_t = 100)]
+        per_room: usize,
+        /// Sessions beginning at the same time
+        #[arg(long, default_value_t = 100)]
+        at_once: usize,
+        /// Messages a second meanwhile
+        #[arg(long, default_value_t = 50)]
+        messages: u32,
+        /// Seconds for which the database is watched before the death
+        #[arg(long, default_value_t = 10)]
+        before: u64,
+        /// Hubbub alone has sessions; a cluster loses its last node, a single node is started again
+        #[arg(long, value_delimiter = ',', default_value = "hubbub2")]
+        peers: Vec<Spec>,
+        #[command(flatten)]
+        turns: TurnArgs,
+    },
+}
+
+/// How often, of what, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct TurnArgs {
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: u32,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Print JSON lines instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DayArgs {
+    /// Archives, as JSON lines in *.jsonl.gz [default: $HUBBUB_CORPORA, or a made-up day where there are none]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) archives: Option<PathBuf>,
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) clients: usize,
+    /// How much faster than it happened: 720 makes 2 minutes of a day
+    #[arg(long, default_value_t = 720.0)]
+    pub(crate) speed: f64,
+    #[arg(long, value_delimiter = ',', default_value = "hubbub-pg,hubbub3")]
+    pub(crate) peers: Vec<Spec>,
+    #[command(flatten)]
+    pub(crate) turns: TurnArgs,
 }
 
 #[derive(Debug, Args)]
@@ -205,7 +263,7 @@ pub(crate) struct StoreArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// Of fan5k, fan20k, small, hot, big
+    /// Of fan5k, fan20k, small, hot, big, and tiny, which only tries the rig
     #[arg(long, value_delimiter = ',', default_value = "fan5k,fan20k,small", value_parser = case_named)]
     pub(crate) cases: Vec<Case>,
     /// Servers that take turns; a node's settings follow its name as @KEY=VALUE, as in hubbub@edge.heartbeat=30s
@@ -264,7 +322,7 @@ mod tests {
         };
         assert_eq!(args.cases.len(), 2);
         let refusal = parse("fan9").expect_err("no such case").to_string();
-        assert!(refusal.contains("fan5k, fan20k, small, hot, big"), "{refusal}");
+        assert!(refusal.contains("fan5k, fan20k, small, hot, big, tiny"), "{refusal}");
     }
 
     #[test]

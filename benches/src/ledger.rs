@@ -21,6 +21,8 @@ use crate::schedule::Schedule;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_seq: Option<u64>,
+    /// That of the newest message.
+    last_message: Option<u64>,
     seen: Numbers,
     last_of_sender: BTreeMap<usize, u32>,
     order_hash: u64,
@@ -85,6 +87,16 @@ impl Ledger {
         self.closed = true;
     }
 
+    /// The highest seq that was shown.
+    pub(crate) fn last_seq(&self) -> Option<u64> {
+        self.last_seq
+    }
+
+    /// The seq of the message that was shown last.
+    pub(crate) fn last_message(&self) -> Option<u64> {
+        self.last_message
+    }
+
     fn enter_message(&mut self, seq: Option<u64>, number: u32, sender: usize) -> Entry {
         if !self.seen.insert(number) {
             self.faults.doubled += 1;
@@ -95,6 +107,7 @@ impl Ledger {
         let overtaken = *newest > number;
         *newest = number.max(*newest);
         self.faults.out_of_order += u64::from(late || overtaken);
+        self.last_message = seq.or(self.last_message);
         if let Some(seq) = seq {
             self.advance(seq);
         }

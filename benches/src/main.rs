@@ -8,18 +8,24 @@ mod audience;
 mod cli;
 mod compare;
 mod crowd;
+mod day;
+mod failover;
 mod floor;
 mod gather;
+mod guest;
 mod import;
 mod ledger;
 mod limits;
 mod link;
 mod load;
+mod nights;
 mod pacer;
 mod parallel;
+mod party;
 mod peer;
 mod processes;
 mod procfs;
+mod reconnect;
 mod recorder;
 mod replay;
 mod report;
@@ -34,11 +40,13 @@ mod turns;
 mod ws;
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::cli::{Cli, Command, FloorMode, Storm, Together};
@@ -48,13 +56,20 @@ fn main() -> Result<()> {
         Command::Floor { listen, mode: FloorMode::Direct } => {
             LocalSet::new().block_on(&runtime()?, floor::serve(listen))
         }
-        Command::Compare(args) => runtime()?.block_on(turns::compare(args)),
-        Command::Saturate(args) => runtime()?.block_on(turns::saturate(args)),
+        Command::Compare(args) => run(turns::compare(args)),
+        Command::Saturate(args) => run(turns::saturate(args)),
         Command::Idle { connections, hold, gather } => {
-            runtime()?.block_on(turns::gather(connections, Duration::from_secs(hold), gather))
+            run(turns::gather(connections, Duration::from_secs(hold), gather))
+        }
+        Command::Day(args) => run(nights::day(args)),
+        Command::Failover { peers, turns } => run(nights::failover(&peers, &turns)),
+        Command::Storm(Storm::Reconnect { sessions, per_room, at_once, messages, before, peers, turns }) => {
+            let before = Duration::from_secs(before);
+            let storm = reconnect::Storm { sessions, per_room, at_once, messages_per_s: messages, before };
+            run(nights::storm(storm, &peers, &turns))
         }
         Command::Storm(Storm::Connect { connections, gather }) => {
-            runtime()?.block_on(turns::gather(connections, Duration::from_secs(1), gather))
+            run(turns::gather(connections, Duration::from_secs(1), gather))
         }
         Command::Store(args) => store::measure(&args),
         Command::Import { file, node, json } => {
@@ -83,6 +98,19 @@ fn main() -> Result<()> {
 
 fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+/// Runs a case to its end, or to this program's: servers end with the future that started them.
+fn run(case: impl Future<Output = Result<()>>) -> Result<()> {
+    runtime()?.block_on(async {
+        let mut told = signal(SignalKind::terminate())?;
+        let case = pin!(case);
+        tokio::select! {
+            done = case => done,
+            _ = told.recv() => bail!("it was told to end"),
+            _ = tokio::signal::ctrl_c() => bail!("it was interrupted"),
+        }
+    })
 }
 
 fn run_roundtrips(archives: &[Together], binary: &Path, json: bool) -> Result<()> {

@@ -1,19 +1,25 @@
 //! All that this program says: tables of Markdown, or JSON lines with `--json`, on standard output.
 
+mod many;
+
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::compare::Summary;
-use crate::gather::{GatherReport, GatherSummary};
 use crate::import::ImportReport;
+use crate::ledger::Verdict;
 use crate::load::RunReport;
 use crate::processes::Role;
 use crate::replay::ReplayReport;
 use crate::roundtrip::RoundtripReport;
-use crate::saturate::{ClimbReport, StepReport};
 use crate::store::StoreReport;
+
+pub(crate) use self::many::{
+    climbs, day_head, day_row, failover_head, failover_row, gather_head, gather_row, gather_summaries, step_head,
+    step_row, storm_head, storm_row,
+};
 
 /// Says `line` on standard error, where it disturbs no table.
 pub(crate) fn note(line: &str) {
@@ -92,7 +98,7 @@ fn run_cells(report: &RunReport) -> [String; 13] {
         mib(report.server_rss_kib as f64),
         verdict.lost.to_string(),
         format!("{}/{}/{}", faults.doubled, faults.out_of_order, verdict.diverged_rooms),
-        other_faults(report),
+        other_faults(verdict, report.unsent),
     ]
 }
 
@@ -104,8 +110,7 @@ fn by_role(report: &RunReport) -> String {
 }
 
 /// The faults that nearly never happen, by name.
-fn other_faults(report: &RunReport) -> String {
-    let verdict = &report.verdict;
+fn other_faults(verdict: &Verdict, unsent: u64) -> String {
     let counts = [
         ("holes", verdict.faults.holes),
         ("strays", verdict.faults.strays),
@@ -113,7 +118,7 @@ fn other_faults(report: &RunReport) -> String {
         ("refused", verdict.refused),
         ("unanswered", verdict.unanswered),
         ("closed", verdict.closed),
-        ("unsent", report.unsent),
+        ("unsent", unsent),
     ];
     let found = counts.iter().filter(|(_, count)| *count > 0);
     let found: Vec<String> = found.map(|(name, count)| format!("{count} {name}")).collect();
@@ -158,110 +163,6 @@ fn summary_cells(summary: &Summary) -> [String; 10] {
         mib(summary.rss_kib),
         format!("{} of {}", summary.clean_runs, summary.runs),
     ]
-}
-
-const GATHER_HEAD: [&str; 12] = [
-    "run",
-    "peer",
-    "connections",
-    "joined in s",
-    "joins/s",
-    "join p50 / p99 ms",
-    "us/join",
-    "RSS KiB start / prepared / joined",
-    "KiB/connection",
-    "beyond preparing",
-    "idle CPU %",
-    "closed",
-];
-
-pub(crate) fn gather_head() -> Result<()> {
-    say(&head(&GATHER_HEAD))
-}
-
-pub(crate) fn gather_row(report: &GatherReport) -> Result<()> {
-    let cells: [String; GATHER_HEAD.len()] = [
-        report.run.to_string(),
-        report.peer.clone(),
-        report.connections.to_string(),
-        format!("{:.2}", report.joined_s),
-        format!("{:.0}", report.joins_per_s),
-        format!("{:.1} / {:.1}", report.join.p50_ms, report.join.p99_ms),
-        format!("{:.0}", report.cpu_us_per_join),
-        format!("{} / {} / {}", report.rss_start_kib, report.rss_prepared_kib, report.rss_joined_kib),
-        format!("{:.1}", report.rss_kib_per_connection),
-        format!("{:.1}", report.rss_kib_per_connection_beyond_preparing),
-        format!("{:.1}", report.idle_cpu_percent),
-        report.closed.to_string(),
-    ];
-    say(&row(&cells))
-}
-
-/// Medians by peer, below the rows of the runs.
-pub(crate) fn gather_summaries(summaries: &[GatherSummary]) -> Result<()> {
-    let names = ["peer", "runs", "connections", "KiB/connection", "us/join", "joins/s", "idle CPU %", "closed"];
-    let cells = |summary: &GatherSummary| {
-        row(&[
-            summary.peer.clone(),
-            summary.runs.to_string(),
-            summary.connections.to_string(),
-            format!("{:.1}", summary.rss_kib_per_connection),
-            format!("{:.0}", summary.cpu_us_per_join),
-            format!("{:.0}", summary.joins_per_s),
-            format!("{:.1}", summary.idle_cpu_percent),
-            summary.closed.to_string(),
-        ])
-    };
-    let rows: String = summaries.iter().map(cells).collect();
-    say(&format!("\n{}{rows}", head(&names)))
-}
-
-const STEP_HEAD: [&str; 9] = [
-    "run",
-    "peer",
-    "offered/s",
-    "deliveries/s",
-    "us/delivery",
-    "p50 / p99 ms",
-    "lost",
-    "doubled/unordered/diverged",
-    "kept",
-];
-
-pub(crate) fn step_head() -> Result<()> {
-    say(&head(&STEP_HEAD))
-}
-
-pub(crate) fn step_row(step: &StepReport) -> Result<()> {
-    let run = &step.run;
-    let faults = &run.verdict.faults;
-    let cells: [String; STEP_HEAD.len()] = [
-        run.run.to_string(),
-        run.peer.clone(),
-        step.offered_per_s.to_string(),
-        format!("{:.0}", run.deliveries_per_s),
-        format!("{:.1}", run.cpu_us_per_delivery),
-        format!("{:.1} / {:.1}", run.delivery.p50_ms, run.delivery.p99_ms),
-        run.verdict.lost.to_string(),
-        format!("{}/{}/{}", faults.doubled, faults.out_of_order, run.verdict.diverged_rooms),
-        if step.kept { "yes".to_owned() } else { format!("NO ({})", other_faults(run)) },
-    ];
-    say(&row(&cells))
-}
-
-/// The last rate of each climb that was kept.
-pub(crate) fn climbs(reports: &[ClimbReport]) -> Result<()> {
-    let cells = |report: &ClimbReport| {
-        row(&[
-            report.run.to_string(),
-            report.peer.clone(),
-            format!("{}{}", report.kept_per_s, if report.to_the_top { " and more" } else { "" }),
-            format!("{:.1}", report.cpu_us_per_delivery),
-            format!("{:.1}", report.delivery_p99_ms),
-        ])
-    };
-    let rows: String = reports.iter().map(cells).collect();
-    say(&format!("\n{}{rows}", head(&["run", "peer", "deliveries/s kept", "us/delivery", "p99 ms"])))
 }
 
 pub(crate) fn import(report: &ImportReport) -> Result<()> {
@@ -381,10 +282,9 @@ mod tests {
     #[test]
     fn rare_faults_are_named() {
         let mut faulty = report("hubbub", 1.0, 0);
-        assert_eq!(other_faults(&faulty), "none");
+        assert_eq!(other_faults(&faulty.verdict, 0), "none");
         faulty.verdict.closed = 3;
-        faulty.unsent = 1;
-        assert_eq!(other_faults(&faulty), "3 closed, 1 unsent");
+        assert_eq!(other_faults(&faulty.verdict, 1), "3 closed, 1 unsent");
     }
 
     #[test]

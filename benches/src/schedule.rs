@@ -5,9 +5,10 @@
 //!
 //! # Invariants
 //! - The number of a message tells everything else: its sender, its room, its time, whether it is in the window.
-//! - Client `c` sits in room `c % rooms`; sender `s` is client `s`.
+//! - Of a steady pace, client `c` sits in room `c % rooms`, and sender `s` is client `s`; a recorded one names both.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One workload, as named on the command line.
@@ -24,12 +25,14 @@ pub(crate) struct Case {
 pub(crate) const BODY_BYTES: usize = 120;
 
 /// The cases of docs/benchmarks.md. `small` has two senders a room, so that the order between senders is tried too.
-pub(crate) const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 6] = [
     case("fan5k", [10, 100, 20], 50),
     case("fan20k", [10, 100, 20], 200),
     case("small", [100, 10, 200], 500),
     case("hot", [1, 500, 20], 100),
     case("big", [1, 1_000, 20], 1),
+    // Tries the rig, and says nothing of a server.
+    case("tiny", [2, 5, 4], 20),
 ];
 
 const fn case(name: &'static str, [rooms, members_per_room, senders]: [usize; 3], messages_per_s: u32) -> Case {
@@ -59,10 +62,25 @@ pub(crate) struct Timing {
     pub(crate) drain: Duration,
 }
 
+/// When a message is due, from the start, and whose and where it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) after: Duration,
+    pub(crate) sender: usize,
+    pub(crate) room: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Pace {
+    Steady(Case),
+    /// In the order of time.
+    Recorded(Arc<[Due]>),
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     start: Instant,
-    case: Case,
+    pace: Pace,
     total: u32,
     window: Range<u32>,
 }
@@ -72,7 +90,17 @@ impl Schedule {
         let count = |time: Duration| (time.as_secs_f64() * f64::from(case.messages_per_s)).round() as u32;
         let warm = count(timing.warm_up);
         let total = warm + count(timing.window);
-        Self { start, case, total, window: warm..total }
+        Self { start, pace: Pace::Steady(case), total, window: warm..total }
+    }
+
+    /// One of given times, all measured.
+    pub(crate) fn recorded(dues: Vec<Due>, start: Instant) -> Self {
+        let total = u32::try_from(dues.len()).unwrap_or(u32::MAX);
+        Self { start, pace: Pace::Recorded(dues.into()), total, window: 0..total }
+    }
+
+    pub(crate) fn start(&self) -> Instant {
+        self.start
     }
 
     /// Messages of the whole run; their numbers are `0..total`.
@@ -81,7 +109,14 @@ impl Schedule {
     }
 
     pub(crate) fn due(&self, number: u32) -> Instant {
-        self.start + Duration::from_secs(1) * number / self.case.messages_per_s
+        match &self.pace {
+            Pace::Steady(case) => self.start + Duration::from_secs(1) * number / case.messages_per_s,
+            // Behind the last one nothing is due; the window ends with it.
+            Pace::Recorded(dues) => {
+                let due = dues.get(number as usize).or(dues.last());
+                self.start + due.map_or(Duration::ZERO, |due| due.after)
+            }
+        }
     }
 
     /// First instant of the measured window.
@@ -99,11 +134,17 @@ impl Schedule {
     }
 
     pub(crate) fn sender(&self, number: u32) -> usize {
-        number as usize % self.case.senders
+        match &self.pace {
+            Pace::Steady(case) => number as usize % case.senders,
+            Pace::Recorded(dues) => dues[number as usize].sender,
+        }
     }
 
     pub(crate) fn room(&self, number: u32) -> usize {
-        self.case.room_of_client(self.sender(number))
+        match &self.pace {
+            Pace::Steady(case) => case.room_of_client(self.sender(number)),
+            Pace::Recorded(dues) => dues[number as usize].room,
+        }
     }
 }
 
@@ -134,6 +175,17 @@ mod tests {
         let schedule = schedule("fan20k");
         let gap = schedule.due(1_001) - schedule.due(1_000);
         assert_eq!(gap, Duration::from_millis(5));
+    }
+
+    #[test]
+    fn a_recorded_pace_is_as_it_was_written_down() {
+        let due = |ms, sender, room| Due { after: Duration::from_millis(ms), sender, room };
+        let start = Instant::now();
+        let schedule = Schedule::recorded(vec![due(0, 4, 1), due(700, 2, 0)], start);
+        assert_eq!((schedule.total(), schedule.sender(1), schedule.room(0)), (2, 2, 1));
+        assert_eq!(schedule.due(1), start + Duration::from_millis(700));
+        assert_eq!(schedule.window_end(), schedule.due(1));
+        assert!(schedule.is_measured(0) && !schedule.is_measured(2));
     }
 
     #[test]

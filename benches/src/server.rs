@@ -85,6 +85,14 @@ impl Server {
         self.pid
     }
 
+    /// Ends the process at once, as a loss of power would.
+    pub(crate) async fn kill(&self) -> Result<()> {
+        if let Some(mut child) = self.child.lock().await.take() {
+            child.kill().await.with_context(|| format!("killing {}", self.name))?;
+        }
+        Ok(())
+    }
+
     /// Asks the process to end by SIGTERM and waits for it.
     pub(crate) async fn stop(&self) -> Result<()> {
         let Some(mut child) = self.child.lock().await.take() else {

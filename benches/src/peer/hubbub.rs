@@ -9,9 +9,12 @@ mod deployment;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use hubbub_protocol::ids::RoomId;
+use hubbub_tests::chaos::measure;
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -32,6 +35,9 @@ const CALLS_AT_ONCE: usize = 8;
 /// large case would measure lists of a thousand rooms instead of sign-ins.
 const ROOMS_PER_COMMUNITY: usize = 20;
 
+/// How long a cluster rests once it is well, so that the next death finds a settled one.
+const REST: Duration = Duration::from_secs(3);
+
 const SUBPROTOCOL: &str = "hubbub.v1.json";
 
 /// Ids of the requests made while joining, above every message's number.
@@ -46,6 +52,17 @@ pub(crate) struct HubbubPeer {
     accounts: Accounts,
 }
 
+/// A session at a node, and the connection it has.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// What it is resumed by.
+    pub(crate) token: String,
+    pub(crate) link: Link,
+    pub(crate) inbox: Inbox,
+    /// The room's newest seq when it joined, or the cursor from which it resumed.
+    pub(crate) head: u64,
+}
+
 impl HubbubPeer {
     pub(crate) async fn start(spec: &Spec, binary: &Path) -> Result<Self> {
         Self::over(spec.to_string(), Deployment::start(spec, binary).await?)
@@ -56,6 +73,97 @@ impl HubbubPeer {
         let rest = Rest::new(deployment.address(0))?;
         let accounts = Accounts::new(rest.clone());
         Ok(Self { name, deployment, accounts, rest })
+    }
+
+    /// Begins a session of client `client` that follows `room`, from after a seq or from its head.
+    pub(crate) async fn identify(
+        &self,
+        client: usize,
+        place: usize,
+        room: &str,
+        after: Option<u64>,
+    ) -> Result<Session> {
+        let (link, mut inbox) = self.hello(place).await?;
+        let token = self.accounts.token(client).await?;
+        let identify = json!({"id": IDENTIFY, "op": "identify", "token": token, "device": "bench"});
+        let identified = link.request(&mut inbox, IDENTIFY, &identify.to_string()).await?;
+        let subscribe = match after {
+            None => json!({"id": SUBSCRIBE, "op": "subscribe", "room": room}),
+            Some(after) => json!({"id": SUBSCRIBE, "op": "subscribe", "room": room, "after": after}),
+        };
+        let subscribed = link.request(&mut inbox, SUBSCRIBE, &subscribe.to_string()).await?;
+        let head = after.or_else(|| subscribed["ok"]["head"].as_u64()).unwrap_or_default();
+        Ok(Session { token: string(&identified["ok"], "session")?, link, inbox, head })
+    }
+
+    /// Takes a session up again that follows `room`, from after `cursor`.
+    ///
+    /// # Errors
+    /// [`SessionUnknown`](crate::link::SessionUnknown) when the node does not know it any more.
+    pub(crate) async fn resume(
+        &self,
+        client: usize,
+        place: usize,
+        session: &str,
+        room: &str,
+        cursor: u64,
+    ) -> Result<Session> {
+        let (link, mut inbox) = self.hello(place).await?;
+        let token = self.accounts.token(client).await?;
+        let cursors = json!({room: cursor});
+        let resume =
+            json!({"id": IDENTIFY, "op": "resume", "token": token, "session": session, "cursors": cursors});
+        let resumed = link.request(&mut inbox, IDENTIFY, &resume.to_string()).await?;
+        Ok(Session { token: string(&resumed["ok"], "session")?, link, inbox, head: cursor })
+    }
+
+    async fn hello(&self, place: usize) -> Result<(Link, Inbox)> {
+        let (link, mut inbox) = Link::open(self.deployment.address(place), "/v1/ws", Some(SUBPROTOCOL)).await?;
+        link.heard(&mut inbox, |frame| frame["ev"] == "hello").await?;
+        Ok((link, inbox))
+    }
+
+    pub(crate) fn nodes(&self) -> usize {
+        self.deployment.nodes()
+    }
+
+    /// Ends a node as a loss of power would.
+    pub(crate) async fn kill(&self, node: usize) -> Result<()> {
+        self.deployment.kill(node).await
+    }
+
+    /// Starts a node that was killed.
+    pub(crate) async fn start_again(&self, node: usize) -> Result<()> {
+        self.deployment.start_again(node).await
+    }
+
+    /// Waits until a cluster can lose any node; a single node is always ready.
+    pub(crate) async fn settled(&self) -> Result<()> {
+        match self.deployment.members() {
+            Some(members) => measure::settled(members, REST).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The node of a cluster that orders `room`.
+    pub(crate) async fn owner(&self, room: &str) -> Result<Option<usize>> {
+        let room: RoomId = room.parse().ok().with_context(|| format!("`{room}` is no room"))?;
+        let members = self.deployment.members().context("a single node is no cluster")?;
+        Ok(members.owner(room).await)
+    }
+
+    /// The node that leads the cluster.
+    pub(crate) async fn leader(&self) -> Option<usize> {
+        self.deployment.members()?.leader().await
+    }
+
+    /// Statements that the database has carried out; `None` of an embedded store. Asking is not one of them.
+    pub(crate) async fn statements(&self) -> Result<Option<u64>> {
+        let Some(database) = self.deployment.database() else { return Ok(None) };
+        let sql = "SELECT sum(calls) FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
+        let url = database.url().to_owned();
+        let said = tokio::task::spawn_blocking(move || hubbub_tests::postgres::sql(&url, sql)).await?;
+        Ok(Some(said.trim().parse().with_context(|| format!("no count: {said}"))?))
     }
 }
 
@@ -113,14 +221,7 @@ impl Peer for HubbubPeer {
     }
 
     async fn join(&self, client: usize, place: usize, room: &str) -> Result<(Link, Inbox)> {
-        let token = self.accounts.token(client).await?;
-        let address = self.deployment.address(place);
-        let (link, mut inbox) = Link::open(address, "/v1/ws", Some(SUBPROTOCOL)).await?;
-        link.heard(&mut inbox, |frame| frame["ev"] == "hello").await?;
-        let identify = json!({"id": IDENTIFY, "op": "identify", "token": token, "device": "bench"});
-        link.request(&mut inbox, IDENTIFY, &identify.to_string()).await?;
-        let subscribe = json!({"id": SUBSCRIBE, "op": "subscribe", "room": room});
-        link.request(&mut inbox, SUBSCRIBE, &subscribe.to_string()).await?;
+        let Session { link, inbox, .. } = self.identify(client, place, room, None).await?;
         Ok((link, inbox))
     }
 

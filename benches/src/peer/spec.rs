@@ -32,7 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn is_ours(self) -> bool {
+    /// Whether it is Hubbub, whose settings are known and whose clients can resume.
+    pub(crate) fn is_ours(self) -> bool {
         matches!(self, Self::Hubbub | Self::HubbubPg | Self::Hubbub2 | Self::Hubbub3)
     }
 }
@@ -43,11 +44,13 @@ pub(crate) struct Spec {
     pub(crate) kind: Kind,
     /// Keys of a node's configuration with their values, in the order given.
     pub(crate) settings: Vec<(String, String)>,
+    /// Whether its database counts the statements that it carries out, for cases that ask.
+    pub(crate) counts_statements: bool,
 }
 
 impl Spec {
     pub(crate) fn plain(kind: Kind) -> Self {
-        Self { kind, settings: Vec::new() }
+        Self { kind, settings: Vec::new(), counts_statements: false }
     }
 
     /// The settings as a node reads them from its environment.
@@ -85,7 +88,7 @@ impl FromStr for Spec {
         if !settings.is_empty() && !kind.is_ours() {
             return Err(format!("`{name}` has no settings; peers of Hubbub have"));
         }
-        Ok(Self { kind, settings })
+        Ok(Self { kind, settings, counts_statements: false })
     }
 }
 

@@ -4,9 +4,10 @@
 //! founds its clusters with.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hubbub_tests::chaos::{lab::Lab, members::Members};
 use hubbub_tests::postgres;
 use tempfile::TempDir;
@@ -27,8 +28,33 @@ pub(super) struct Deployment {
 
 #[derive(Debug)]
 enum Nodes {
-    One { server: Box<Server>, address: SocketAddr },
+    One { server: RwLock<Arc<Server>>, address: SocketAddr, program: Option<Program> },
     Cluster(Box<Members>),
+}
+
+/// How a single node was started, to start it again.
+#[derive(Debug, Clone)]
+struct Program {
+    name: String,
+    binary: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Program {
+    async fn start(&self) -> Result<Server> {
+        let mut command = Command::new(&self.binary);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
+        Server::start(&self.name, command).await
+    }
+}
+
+/// Lets a fresh database count the statements that it carries out, whoever sends them.
+fn count_statements(database: &postgres::Server) {
+    database.sql("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'");
+    database.stop();
+    database.start_again();
+    database.sql("CREATE EXTENSION pg_stat_statements");
 }
 
 impl Deployment {
@@ -39,7 +65,7 @@ impl Deployment {
             Kind::Hubbub2 => Self::cluster(2, spec, binary, data).await,
             Kind::Hubbub3 => Self::cluster(3, spec, binary, data).await,
             Kind::HubbubPg => {
-                let database = postgres::Server::start();
+                let database = fresh_database(spec);
                 let url = ("HUBBUB__STORE__URL".to_owned(), database.url().to_owned());
                 let mut started = Self::one(spec, binary, data, Some(url)).await?;
                 started.database = Some(database);
@@ -53,22 +79,33 @@ impl Deployment {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         ensure!(address != admin, "the same free port was found twice: run again");
-        let mut command = Command::new(binary);
-        command.arg("serve").arg("--data-dir").arg(data.path());
-        command.args(["--listen", &address.to_string()]);
-        command.args(["--admin-listen", &admin.to_string()]);
-        command.args(["--registration", "open", "--rate-limits", "off"]);
-        command.envs(store).envs(spec.environment());
-        Ok(Self::of_one(Server::start(&spec.to_string(), command).await?, address, data))
+        let (folder, listen, admin) = (data.path().display().to_string(), address.to_string(), admin.to_string());
+        let arguments = ["serve", "--data-dir", &folder, "--listen", &listen, "--admin-listen", &admin];
+        let open = ["--registration", "open", "--rate-limits", "off"];
+        let program = Program {
+            name: spec.to_string(),
+            binary: binary.to_owned(),
+            arguments: arguments.iter().chain(&open).map(ToString::to_string).collect(),
+            environment: store.into_iter().chain(spec.environment()).collect(),
+        };
+        let mut started = Self::of_one(program.start().await?, address, data);
+        if let Nodes::One { program: known, .. } = &mut started.nodes {
+            *known = Some(program);
+        }
+        Ok(started)
     }
 
     /// That of a node that is up.
     pub(super) fn of_one(server: Server, address: SocketAddr, data: TempDir) -> Self {
-        Self { nodes: Nodes::One { server: Box::new(server), address }, database: None, _data: data }
+        Self {
+            nodes: Nodes::One { server: RwLock::new(Arc::new(server)), address, program: None },
+            database: None,
+            _data: data,
+        }
     }
 
     async fn cluster(nodes: usize, spec: &Spec, binary: &Path, data: TempDir) -> Result<Self> {
-        let (lab, database) = (Lab::open(nodes, true), postgres::Server::start());
+        let (lab, database) = (Lab::open(nodes, true), fresh_database(spec));
         let founding = Members::found_with(lab, database, binary, data.path(), spec.environment());
         let members = founding.await.with_context(|| format!("founding {spec}"))?;
         Ok(Self { nodes: Nodes::Cluster(Box::new(members)), database: None, _data: data })
@@ -87,7 +124,7 @@ impl Deployment {
 
     pub(super) fn parts(&self) -> Vec<Part> {
         let (mut parts, database) = match &self.nodes {
-            Nodes::One { server, .. } => (vec![Part::node(server.pid())], self.database.as_ref()),
+            Nodes::One { server, .. } => (vec![Part::node(current(server).pid())], self.database.as_ref()),
             Nodes::Cluster(members) => {
                 let pids = (0..members.len()).filter_map(|node| members.pid(node));
                 (pids.map(Part::node).collect(), Some(members.server.as_ref()))
@@ -98,11 +135,60 @@ impl Deployment {
         parts
     }
 
+    /// How many nodes there are.
+    pub(super) fn nodes(&self) -> usize {
+        match &self.nodes {
+            Nodes::One { .. } => 1,
+            Nodes::Cluster(members) => members.len(),
+        }
+    }
+
+    /// The cluster; `None` of a single node.
+    pub(super) fn members(&self) -> Option<&Members> {
+        match &self.nodes {
+            Nodes::One { .. } => None,
+            Nodes::Cluster(members) => Some(members),
+        }
+    }
+
+    /// Where the data is; `None` of an embedded store.
+    pub(super) fn database(&self) -> Option<&postgres::Server> {
+        self.members().map(|members| members.server.as_ref()).or(self.database.as_ref())
+    }
+
+    /// Ends a node as a loss of power would.
+    pub(super) async fn kill(&self, node: usize) -> Result<()> {
+        match &self.nodes {
+            Nodes::One { server, .. } => {
+                let server = current(server);
+                server.kill().await
+            }
+            Nodes::Cluster(members) => {
+                members.kill(node);
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts a node that was killed; a single one listens when this returns.
+    pub(super) async fn start_again(&self, node: usize) -> Result<()> {
+        match &self.nodes {
+            Nodes::One { server, program: Some(program), .. } => {
+                let started = Arc::new(program.start().await?);
+                *server.write().unwrap_or_else(PoisonError::into_inner) = started;
+                Ok(())
+            }
+            Nodes::One { program: None, .. } => bail!("the node was not started here"),
+            Nodes::Cluster(members) => members.start(node),
+        }
+    }
+
     pub(super) async fn stop(&self) -> Result<()> {
         match &self.nodes {
-            Nodes::One { server, .. } => server.stop().await,
+            Nodes::One { server, .. } => current(server).stop().await,
             Nodes::Cluster(members) => {
-                for node in 0..members.len() {
+                // One that a case killed is not missed here.
+                for node in (0..members.len()).filter(|node| members.pid(*node).is_some()) {
                     ensure!(members.runs(node), "n{node} ended by itself; it said:\n{}", members.last_words(node));
                     // How a cluster drains is measured by the chaos rig, and takes its time.
                     members.kill(node);
@@ -111,4 +197,16 @@ impl Deployment {
             }
         }
     }
+}
+
+fn current(server: &RwLock<Arc<Server>>) -> Arc<Server> {
+    Arc::clone(&server.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn fresh_database(spec: &Spec) -> postgres::Server {
+    let database = postgres::Server::start();
+    if spec.counts_statements {
+        count_statements(&database);
+    }
+    database
 }
