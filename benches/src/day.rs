@@ -74,7 +74,7 @@ pub(crate) async fn live(
     let rooms = lines.iter().map(|line| line.room + 1).max().unwrap_or_default();
     ensure!(rooms > 0 && day.clients >= rooms, "{} clients cannot be in {rooms} rooms", day.clients);
     let seats = seats(lines, rooms, day.clients);
-    let names = peer.prepare(rooms, day.clients).await?;
+    let names = peer.prepare_seated(rooms, &seats).await?;
     let arrived = Arrived::gather(peer, &names, &seats, JOINING_AT_ONCE).await?;
     let (dues, cues) = plan(lines, &seats, rooms, day.speed);
     let acts = cues.len() - dues.len();

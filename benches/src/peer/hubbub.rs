@@ -165,28 +165,10 @@ impl HubbubPeer {
         let said = tokio::task::spawn_blocking(move || hubbub_tests::postgres::sql(&url, sql)).await?;
         Ok(Some(said.trim().parse().with_context(|| format!("no count: {said}"))?))
     }
-}
 
-#[async_trait]
-impl Peer for HubbubPeer {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn acknowledgement(&self) -> Acknowledgement {
-        Acknowledgement::Reply
-    }
-
-    fn heartbeat(&self) -> Option<&'static str> {
-        // No benchmark sends so many messages that this id is one of theirs.
-        Some(r#"{"id":4294967295,"op":"heartbeat"}"#)
-    }
-
-    fn parts(&self) -> Vec<Part> {
-        self.deployment.parts()
-    }
-
-    async fn prepare(&self, rooms: usize, clients: usize) -> Result<Vec<String>> {
+    /// Makes fresh rooms, and lets each client's account into the community of its own; `seats` has a room for each.
+    pub(crate) async fn prepare_seated(&self, rooms: usize, seats: &[usize]) -> Result<Vec<String>> {
+        let clients = seats.len();
         let accounts = self.accounts.grow(clients).await?;
         let owner = self.accounts.token(0).await?;
         let communities = in_parallel(rooms.div_ceil(ROOMS_PER_COMMUNITY), CALLS_AT_ONCE, |_| {
@@ -195,7 +177,7 @@ impl Peer for HubbubPeer {
             async move { string(&rest.call(Method::POST, "/communities", Some(&owner), Some(&body)).await?, "id") }
         });
         let communities = communities.await.context("making the communities")?;
-        let members = memberships(clients, accounts, rooms);
+        let members = memberships(seats, accounts);
         let mut tokens = Vec::with_capacity(members.len());
         for (account, _) in &members {
             tokens.push(self.accounts.token(*account).await?);
@@ -219,6 +201,30 @@ impl Peer for HubbubPeer {
         .await
         .context("making the rooms")
     }
+}
+
+#[async_trait]
+impl Peer for HubbubPeer {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn acknowledgement(&self) -> Acknowledgement {
+        Acknowledgement::Reply
+    }
+
+    fn heartbeat(&self) -> Option<&'static str> {
+        // No benchmark sends so many messages that this id is one of theirs.
+        Some(r#"{"id":4294967295,"op":"heartbeat"}"#)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.deployment.parts()
+    }
+
+    async fn prepare(&self, rooms: usize, clients: usize) -> Result<Vec<String>> {
+        self.prepare_seated(rooms, &(0..clients).map(|client| client % rooms.max(1)).collect::<Vec<_>>()).await
+    }
 
     async fn join(&self, client: usize, place: usize, room: &str) -> Result<(Link, Inbox)> {
         let Session { link, inbox, .. } = self.identify(client, place, room, None).await?;
@@ -236,9 +242,9 @@ impl Peer for HubbubPeer {
 
 /// Which account has to join which community: that of the room of each of its clients. The first account made all of
 /// them and so is in each.
-fn memberships(clients: usize, accounts: usize, rooms: usize) -> Vec<(usize, usize)> {
-    let of = |client: usize| (client % accounts.max(1), client % rooms.max(1) / ROOMS_PER_COMMUNITY);
-    let members: BTreeSet<_> = (0..clients).map(of).filter(|(account, _)| *account > 0).collect();
+fn memberships(seats: &[usize], accounts: usize) -> Vec<(usize, usize)> {
+    let of = |(client, room): (usize, &usize)| (client % accounts.max(1), room / ROOMS_PER_COMMUNITY);
+    let members: BTreeSet<_> = seats.iter().enumerate().map(of).filter(|(account, _)| *account > 0).collect();
     members.into_iter().collect()
 }
 
