@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -194,6 +194,8 @@ pub struct Context {
     pub(crate) homes: Homes,
     /// Members whose link is broken.
     pub(crate) cut_off: Mutex<CutOff>,
+    /// How often facts are still distrusted though every link stands again.
+    pub(crate) distrusted: AtomicU32,
     /// Turns at judging followers anew.
     pub(crate) judging: Semaphore,
     /// Told of devices that were signed out through another node.

@@ -4,7 +4,7 @@ mod placing;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
@@ -111,6 +111,7 @@ impl Hub {
             asking_owners: Mutex::default(),
             homes: Homes::new(&*ports.placement),
             cut_off: Mutex::default(),
+            distrusted: AtomicU32::new(0),
             judging: Semaphore::new(JUDGED_AT_ONCE),
             letting_go: Letting::default(),
             signed_out: OnceLock::new(),

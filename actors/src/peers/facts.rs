@@ -2,9 +2,13 @@
 //!
 //! A node that a change cannot be told to is gone, or cut off. One that is cut off finds its links broken within 4 s,
 //! and from then on believes no fact for longer than [`DISTRUST_EVERY`]: it forgets all it knows and judges its
-//! followers anew, until every link stands again. So no right outlives its end by more than 6 s.
+//! followers anew, until every link stands again, and twice more. So no right outlives its end by more than 6 s.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use hubbub_protocol::{
     error::ErrorCode,
@@ -28,6 +32,9 @@ use crate::{
 /// How long a node that is cut off from another believes what it has read: with the 4 s after which a silent link is
 /// broken, no right outlives its end by more than 6 s.
 const DISTRUST_EVERY: Duration = Duration::from_secs(2);
+/// How often after a link has changed: what happened while it was broken was told to nobody here, and the far end may
+/// find the new link some moments later than this one, so once is too little.
+const DISTRUSTED_AFTER: u32 = 2;
 /// Followers judged anew at the same time while a link is broken, so that other reads get their turn.
 pub(crate) const JUDGED_AT_ONCE: usize = 8;
 
@@ -161,13 +168,17 @@ pub(crate) async fn judge(
     }
 }
 
-/// While any member that is not down cannot be reached: forgets every fact again and again.
+/// While any member that is not down cannot be reached, and for a while after: forgets every fact again and again.
 pub(crate) async fn distrust(context: Arc<Context>) {
     loop {
         tokio::time::sleep(DISTRUST_EVERY).await;
-        if context.cut_off.lock().is_empty() {
+        let left = context.distrusted.load(Ordering::Acquire);
+        if context.cut_off.lock().is_empty() && left == 0 {
             continue;
         }
+        // A link that changes meanwhile begins anew.
+        let less = left.saturating_sub(1);
+        let _ = context.distrusted.compare_exchange(left, less, Ordering::AcqRel, Ordering::Acquire);
         context.directory.forget_everything();
         let relays = context.slots.relays();
         // Read before anybody is judged: whoever was removed before the head was stored is let go of ahead of it.
@@ -176,6 +187,11 @@ pub(crate) async fn distrust(context: Arc<Context>) {
             let _ = relay.cast(RelayMessage::Judge { then: heads.get(&room).copied() });
         }
     }
+}
+
+/// A link is new or broken: what was told meanwhile may have been missed.
+pub(crate) fn distrust_for_a_while(context: &Context) {
+    context.distrusted.store(DISTRUSTED_AFTER, Ordering::Release);
 }
 
 /// Nodes whose link is broken, of those that are members and not down.

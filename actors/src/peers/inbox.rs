@@ -198,6 +198,7 @@ impl PeerInbox for HubInbox {
                 homes::link_is_up(context, node);
             }
         }
+        super::facts::distrust_for_a_while(context);
         // A member that is down, or none any more, cuts nobody off.
         let others = context.peers.others();
         context.cut_off.lock().retain(|node| others.contains(node));
