@@ -15,10 +15,15 @@ use hubbub_protocol::{
 };
 use hubbub_storage::MemStore;
 use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
 
-use crate::support::World;
+use crate::{dice::Dice, support::World};
 
 const BITS: ShardBits = ShardBits::new(4);
+/// The longest way of a message, where messages take time.
+const LAG_MAX_MS: u64 = 8;
+/// How long an isolated node waits in vain for an epoch.
+const NOBODY_SAYS: Duration = Duration::from_secs(2);
 
 /// What all nodes share: the map, and which links stand.
 #[derive(Debug, Default)]
@@ -32,6 +37,10 @@ struct Shared {
     down: RwLock<HashSet<NodeId>>,
     cut: RwLock<HashSet<(NodeId, NodeId)>>,
     full: RwLock<HashSet<NodeId>>,
+    /// The map as nodes that are isolated last saw it.
+    frozen: RwLock<HashMap<NodeId, HashMap<ShardId, Placed>>>,
+    /// How long the next thing that is sent is on its way; at once without it.
+    lag: OnceLock<Mutex<Dice>>,
     /// What was put on a lane: sender, receiver, kind.
     sent: Mutex<Vec<(NodeId, NodeId, u16)>>,
 }
@@ -39,6 +48,16 @@ struct Shared {
 impl Shared {
     fn place(&self, shard: ShardId) -> Placed {
         self.map.read()[&shard]
+    }
+
+    /// The place of a shard as a node sees it.
+    fn seen(&self, by: NodeId, shard: ShardId) -> Placed {
+        let frozen = self.frozen.read();
+        frozen.get(&by).map_or_else(|| self.place(shard), |map| map[&shard])
+    }
+
+    fn lag(&self) -> Duration {
+        self.lag.get().map_or(Duration::ZERO, |dice| dice.lock().ms(0, LAG_MAX_MS))
     }
 
     fn reaches(&self, from: NodeId, to: NodeId) -> bool {
@@ -79,7 +98,7 @@ impl Placement for Seen {
         BITS
     }
     fn place(&self, shard: ShardId) -> Placed {
-        self.shared.place(shard)
+        self.shared.seen(self.me, shard)
     }
     fn map_version(&self) -> u64 {
         *self.shared.version.lock()
@@ -90,6 +109,13 @@ impl Placement for Seen {
         nodes.copied().filter(|node| *node != self.me && !down.contains(node)).collect()
     }
     fn fresh_epoch(&self, shard: ShardId, stored: Epoch) -> Eventually<Option<Epoch>> {
+        if self.shared.frozen.read().contains_key(&self.me) {
+            // Nobody is there who could say.
+            return Box::pin(async {
+                tokio::time::sleep(NOBODY_SAYS).await;
+                None
+            });
+        }
         let place = self.shared.place(shard);
         if place.owner != self.me {
             return Box::pin(std::future::ready(None));
@@ -104,11 +130,14 @@ impl Placement for Seen {
     }
 }
 
+/// What is on its way, and when it arrives.
+type Queue = tokio::sync::mpsc::UnboundedSender<(Instant, Envelope)>;
+
 #[derive(Debug)]
 struct Bus {
     me: NodeId,
     shared: Arc<Shared>,
-    queues: Mutex<HashMap<(NodeId, Lane), tokio::sync::mpsc::UnboundedSender<Envelope>>>,
+    queues: Mutex<HashMap<(NodeId, Lane), Queue>>,
 }
 
 impl Bus {
@@ -137,15 +166,20 @@ impl PeerBus for Bus {
         self.shared.sent.lock().push((from, to, envelope.kind));
         let mut queues = self.queues.lock();
         let queue = queues.entry((to, lane)).or_insert_with(|| {
-            let (queue, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+            let (queue, mut waiting) = tokio::sync::mpsc::unbounded_channel::<(Instant, Envelope)>();
+            let shared = self.shared.clone();
             tokio::spawn(async move {
-                while let Some(envelope) = waiting.recv().await {
-                    inbox.cast(from, lane, envelope).await;
+                while let Some((arrives, envelope)) = waiting.recv().await {
+                    tokio::time::sleep_until(arrives).await;
+                    // What was on its way is lost with its link.
+                    if shared.lag.get().is_none() || shared.reaches(from, to) {
+                        inbox.cast(from, lane, envelope).await;
+                    }
                 }
             });
             queue
         });
-        let _ = queue.send(envelope);
+        let _ = queue.send((Instant::now() + self.shared.lag(), envelope));
         Ok(())
     }
 
@@ -162,14 +196,24 @@ impl PeerBus for Bus {
         };
         let (shared, me) = (self.shared.clone(), self.me);
         shared.sent.lock().push((me, to, envelope.kind));
-        let answer = inbox.ask(me, lane, envelope);
+        let (there, back) = (shared.lag(), shared.lag());
+        let travels = shared.clone();
+        let answer = async move {
+            tokio::time::sleep(there).await;
+            if !travels.reaches(me, to) {
+                return Err(AskError::Lost { node: to });
+            }
+            let answer = inbox.ask(me, lane, envelope).await;
+            tokio::time::sleep(back).await;
+            Ok(answer?)
+        };
         Box::pin(async move {
             let answer = tokio::spawn(tokio::time::timeout(timeout, answer)).await;
             if !shared.reaches(to, me) {
                 return Err(AskError::Lost { node: to });
             }
             match answer {
-                Ok(Ok(answer)) => Ok(answer?),
+                Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(AskError::TimedOut { node: to, waited: timeout }),
                 Err(_) => Err(AskError::Lost { node: to }),
             }
@@ -284,6 +328,51 @@ impl Nodes {
         for (at, of) in [(NodeId(one), NodeId(other)), (NodeId(other), NodeId(one))] {
             self.shared.inboxes.read()[&at].changed(of, change);
         }
+    }
+
+    /// From now on messages take their time, as the dice say.
+    pub(crate) fn lag(&self, dice: Dice) {
+        let _ = self.shared.lag.set(Mutex::new(dice));
+    }
+
+    /// Cuts a node off from all others and from changes of the map. It lives on, with its clients and the store, and
+    /// orders what it ordered; its links break for the others at once, and for itself when [`Nodes::notices`] is called.
+    pub(crate) fn isolate(&self, number: u64) {
+        let map = self.shared.map.read().clone();
+        self.shared.frozen.write().insert(NodeId(number), map);
+        self.kill(number);
+    }
+
+    /// An isolated node finds that its links are broken.
+    pub(crate) fn notices(&self, number: u64) {
+        self.links_of(number, |me, other| self.shared.inboxes.read()[&me].changed(other, PeerChange::Down));
+    }
+
+    /// Gives the shards of a node to others.
+    pub(crate) fn fail_over(&self, number: u64, mut to: impl FnMut() -> u64) {
+        for shard in (0..BITS.count()).map(ShardId) {
+            if self.shared.place(shard).owner == NodeId(number) {
+                let owner = NodeId(to());
+                self.shared.redraw(&[shard], |place| Placed { owner, epoch: place.epoch.next(), moving: false });
+            }
+        }
+    }
+
+    /// Ends what [`Nodes::isolate`] began.
+    pub(crate) fn rejoin(&self, number: u64) {
+        self.shared.down.write().remove(&NodeId(number));
+        self.shared.frozen.write().remove(&NodeId(number));
+        let shards: Vec<ShardId> = (0..BITS.count()).map(ShardId).collect();
+        self.shared.residents.read()[&NodeId(number)].map_changed(&shards);
+        self.links_of(number, |me, other| {
+            self.shared.inboxes.read()[&me].changed(other, PeerChange::Up);
+            self.shared.inboxes.read()[&other].changed(me, PeerChange::Up);
+        });
+    }
+
+    fn links_of(&self, number: u64, each: impl Fn(NodeId, NodeId)) {
+        let nodes = self.shared.nodes.get().into_iter().flatten();
+        nodes.filter(|node| node.0 != number).for_each(|other| each(NodeId(number), *other));
     }
 
     /// Whether every lane to a node is full.

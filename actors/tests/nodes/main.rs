@@ -4,8 +4,10 @@
 mod support;
 
 mod cluster;
+mod dice;
 mod hot;
 mod people;
+mod simulation;
 
 use std::{sync::Arc, time::Duration};
 
@@ -194,6 +196,26 @@ async fn a_kick_that_a_cut_off_node_is_not_told_of_holds_there_soon() {
     }
     phone.settle(3).await;
     assert_eq!(phone.events_of(elsewhere), Vec::<String>::new(), "events after the kick");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_while_a_link_is_broken_for_a_moment_holds_on_the_other_side_soon() {
+    let nodes = Nodes::new(2).await;
+    let (one, two) = (nodes.node(1), nodes.node(2));
+    let (ada, bob) = (one.user("ada").await, one.user("bob").await);
+    let (community, general) = one.community(ada, &[bob]).await;
+    let phone = two.connect(bob).await;
+    assert!(phone.follow(2, general).await["ok"].is_object());
+    nodes.cut(1, 2, true);
+    one.hub.communities().remove_member(ada, community, bob.user, None).await.expect("ada owns it");
+    nodes.cut(1, 2, false);
+    // Nobody told the second node, whose links all stand again.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for _ in 0..5 {
+        two.say(ada, general, "after").await;
+    }
+    phone.settle(3).await;
+    assert_eq!(phone.events_of(general), Vec::<String>::new(), "events after the kick");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
