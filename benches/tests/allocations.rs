@@ -136,7 +136,7 @@ impl Audience {
             clients.push(client);
             let (stream, _) = listener.accept().await.expect("a client");
             let format = if number % 2 == 0 { Format::Json } else { Format::MessagePack };
-            let socket = Socket::new(stream, format, EdgeMeters::new(world.hub.meters().clone()));
+            let socket = Socket::new(stream.into(), format, EdgeMeters::new(world.hub.meters().clone()));
             let connection: Arc<dyn Connection> = Arc::new(Counting {
                 socket: Arc::clone(&socket),
                 answered: Arc::clone(&answered),

@@ -17,6 +17,7 @@ mod task;
 mod token;
 mod told;
 mod track;
+pub mod trust;
 mod update;
 mod verdict;
 

@@ -14,6 +14,8 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+use crate::trust;
+
 /// How long a call may take: a page of a large log from a busy disk, and room to spare.
 const CALL_WITHIN: Duration = Duration::from_secs(15);
 /// How long a connection may take.
@@ -83,8 +85,7 @@ impl Rest {
     /// Calls the node at `base`, such as `http://127.0.0.1:8080`, as nobody.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        install_provider();
-        let http = reqwest::Client::builder().timeout(CALL_WITHIN).connect_timeout(CONNECT_WITHIN).build();
+        let http = trust::http().timeout(CALL_WITHIN).connect_timeout(CONNECT_WITHIN).build();
         // Building fails only where no TLS can be had, which was seen to above.
         Self { http: http.unwrap_or_default(), base: base.trim_end_matches('/').to_owned(), token: None }
     }

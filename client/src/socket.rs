@@ -1,11 +1,13 @@
 //! One WebSocket to a node: frames in, frames out, and the code it was closed with.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hubbub_protocol::{frame::Format, op::Op};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
@@ -14,7 +16,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{incoming::Incoming, rest::install_provider};
+use crate::{incoming::Incoming, rest::install_provider, trust};
 
 /// Largest frame taken from a node: a page of 100 messages of 32 KiB, four times over.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -67,7 +69,9 @@ impl Socket {
             .max_write_buffer_size(WRITE_BYTES_MAX)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
-        let (stream, _) = connect_async_with_config(request, Some(config), true).await.map_err(broken)?;
+        let connector = trust::configured().map(|config| Connector::Rustls(Arc::new(config)));
+        let connected = connect_async_tls_with_config(request, Some(config), true, connector).await;
+        let (stream, _) = connected.map_err(broken)?;
         Ok(Self { stream, format })
     }
 

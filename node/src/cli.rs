@@ -23,6 +23,7 @@ pub mod user;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use hubbub_storage::ErrorChain;
 
 use self::{admin_link::AdminLink, failure::Failure};
 use crate::{
@@ -44,6 +45,9 @@ pub struct Cli {
     /// A configuration file (`hubbub.toml`).
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// A file of certificates in PEM: trust nodes that show one signed by them, and no others.
+    #[arg(long, global = true, value_name = "FILE", env = "HUBBUB_CA")]
+    pub ca: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -116,6 +120,10 @@ impl Cli {
     /// # Errors
     /// One sentence and an exit code.
     pub async fn run(self) -> Result<(), Failure> {
+        if let Some(file) = &self.ca {
+            let wrong = |error| Failure::Failed(ErrorChain(&error).to_string());
+            hubbub_client::trust::only(file).map_err(wrong)?;
+        }
         let loaded = || Loaded::read(self.config.as_deref());
         match self.command {
             Command::Chat(chat) => chat.run().await,

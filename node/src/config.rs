@@ -141,6 +141,14 @@ impl Loaded {
     }
 }
 
+impl ListenConfig {
+    /// Whether clients speak TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        !self.tls_cert.is_empty()
+    }
+}
+
 impl NodeConfig {
     /// Reads the file, if there is one, and the environment.
     ///

@@ -19,13 +19,22 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 mod seats;
+mod stream;
+mod tls;
 
-pub use self::seats::{Connections, Seat, Seats};
+pub use self::{
+    seats::{Connections, Seat, Seats},
+    stream::Stream,
+    tls::Tls,
+};
 use crate::cli::failure::Failure;
 
 /// Connections that may wait to be accepted: a reconnect storm's first second.
@@ -77,7 +86,13 @@ pub fn raise_open_files() -> Option<u64> {
 
 /// Serves `routes` to as many as there are `seats`, until `stopping` is cancelled and the last request has been answered.
 /// A connection that is upgraded is handed over and not waited for.
-pub async fn serve(listener: TcpListener, seats: Arc<Seats>, routes: Router, stopping: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    seats: Arc<Seats>,
+    routes: Router,
+    stopping: CancellationToken,
+) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -87,7 +102,8 @@ pub async fn serve(listener: TcpListener, seats: Arc<Seats>, routes: Router, sto
         match accepted {
             Ok((stream, peer)) => match seats.take() {
                 Some(seat) => {
-                    connections.spawn(speak(stream, peer, seat, routes.clone(), stopping.clone()));
+                    let client = Client { peer, seat, routes: routes.clone(), stopping: stopping.clone() };
+                    connections.spawn(client.welcome(stream, tls.clone()));
                 }
                 None => seats.refuse(stream),
             },
@@ -110,25 +126,48 @@ fn concerns_one(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn speak(stream: TcpStream, peer: SocketAddr, seat: Seat, routes: Router, stopping: CancellationToken) {
-    // Answers are written whole; none should wait for an acknowledgement.
-    if stream.set_nodelay(true).is_err() {
-        return;
+/// A client that was accepted.
+struct Client {
+    peer: SocketAddr,
+    seat: Seat,
+    routes: Router,
+    stopping: CancellationToken,
+}
+
+impl Client {
+    async fn welcome(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        // Answers are written whole; none should wait for an acknowledgement.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let Some(tls) = tls else { return self.speak(stream).await };
+        let shaken = tokio::select! {
+            shaken = tls.accept(stream) => shaken,
+            () = self.stopping.cancelled() => return,
+        };
+        // Boxed, so that a client in the clear keeps no room for it.
+        if let Some(stream) = shaken {
+            Box::pin(self.speak(stream)).await;
+        }
     }
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        // Whoever takes the connection over keeps its seat.
-        request.extensions_mut().insert(seat.clone());
-        routes.clone().oneshot(request.map(axum::body::Body::new))
-    });
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(HEAD_WITHIN);
-    let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    tokio::select! {
-        // A client that breaks off or sends no HTTP is its own concern.
-        _ = connection.as_mut() => return,
-        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+
+    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, seat, routes, stopping } = self;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            // Whoever takes the connection over keeps its seat.
+            request.extensions_mut().insert(seat.clone());
+            routes.clone().oneshot(request.map(axum::body::Body::new))
+        });
+        let mut http = Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+        http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(HEAD_WITHIN);
+        let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        tokio::select! {
+            // A client that breaks off or sends no HTTP is its own concern.
+            _ = connection.as_mut() => return,
+            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
     }
-    let _ = connection.await;
 }

@@ -49,7 +49,7 @@ use crate::{
     member::Member,
     membership::{self, Membership},
     metrics::{EdgeMeters, Metrics, Parts, Routes},
-    net::{self, Connections, Seats},
+    net::{self, Connections, Seats, Tls},
     standing,
     state::{App, AppState, Settings},
     store, web,
@@ -132,7 +132,7 @@ impl Node {
             access_ttl: config.auth.access_ttl,
             refresh_ttl: config.auth.refresh_ttl,
             registration: config.auth.registration,
-            cookies_secure: config.auth.cookies_secure,
+            cookies_secure: config.auth.cookies_secure || config.listen.has_tls(),
             ..AuthConfig::default()
         };
         let auth = Auth::open(shared.clone(), clock.clone(), ids.clone(), auth_config, sign_out.clone()).await?;
@@ -163,6 +163,7 @@ impl Node {
             heartbeat_ms: millis(config.edge.heartbeat),
             rate_limits: config.edge.rate_limits,
             listen: config.listen.public.to_string(),
+            tls: config.listen.has_tls(),
             store: store::shown(&config.store.url),
         };
         let store = shared.clone();
@@ -207,6 +208,7 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig, levels: Arc<Levels>)
     let data = DataDir::hold(data_dir)?;
     let _outlived = outlive_file_limits();
     let seats = seats(config.limits.connections, net::raise_open_files());
+    let tls = Tls::open(&config.listen, SystemClock.now())?;
     let public = net::listen(config.listen.public)?;
     let admin = net::listen(config.listen.admin)?;
     let socket = listen_unix(data_dir)?;
@@ -222,6 +224,7 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig, levels: Arc<Levels>)
     let readiness = Readiness::starting(disk.clone());
     let for_operators = tokio::spawn(net::serve(
         admin,
+        None,
         Seats::new(net::ADMIN_CONNECTIONS_MAX),
         health::admin_router(&readiness),
         stopping.clone(),
@@ -248,12 +251,15 @@ pub async fn serve(data_dir: &Path, mut config: NodeConfig, levels: Arc<Levels>)
     let routes = public_routes(&node.app, &edge, &readiness);
     let stopping = &edge.stopping;
     let serving = [
-        tokio::spawn(net::serve(public, seats, routes, stopping.clone())),
+        tokio::spawn(net::serve(public, tls.clone(), seats, routes, stopping.clone())),
         for_operators,
         tokio::spawn(disk.watch(stopping.clone())),
         tokio::spawn(shared::keep(node.app.clone(), stopping.clone())),
         spawn_unix(socket, http::over_socket(&node.app), stopping.clone()),
     ];
+    if let Some(tls) = &tls {
+        tokio::spawn(tls.clone().watch(node.app.clock.clone(), stopping.clone()));
+    }
     if let Some(member) = node.app.member.get() {
         member.serve(&node.hub, edge.stopping.clone());
         tracing::info!("this is node {} of its cluster", node.app.placement.this_node());
@@ -322,10 +328,11 @@ fn public_routes(app: &App, edge: &Arc<Edge>, readiness: &Arc<Readiness>) -> Rou
 }
 
 async fn announce(node: &Node, address: SocketAddr) -> Result<(), Failure> {
+    let scheme = if node.app.settings.tls { "https" } else { "http" };
     if let Some(token) = node.app.auth.setup_token().await? {
-        crate::cli::output::tell(&format!("make the owner account at http://{address}/setup#{token}"));
+        crate::cli::output::tell(&format!("make the owner account at {scheme}://{address}/setup#{token}"));
     }
-    crate::cli::output::tell(&format!("listening on http://{address}"));
+    crate::cli::output::tell(&format!("listening on {scheme}://{address}"));
     Ok(())
 }
 

@@ -36,6 +36,8 @@ pub struct Settings {
     pub rate_limits: bool,
     /// Address and port for clients.
     pub listen: String,
+    /// Whether they speak TLS there.
+    pub tls: bool,
     /// Where the store is, without what would open it: `sqlite` or the like.
     pub store: String,
 }

@@ -195,6 +195,7 @@ impl World {
             access_ttl_s: config.access_ttl.as_secs(),
             heartbeat_ms: 30_000,
             rate_limits,
+            tls: false,
             listen: "192.0.2.1:8080".to_owned(),
             store: "memory".to_owned(),
         };

@@ -134,7 +134,7 @@ impl Node {
             }
         });
         let mut lines = Vec::new();
-        while !lines.iter().any(|line: &String| line.starts_with("listening on http://")) {
+        while !lines.iter().any(|line: &String| line.starts_with("listening on http")) {
             match told.recv_timeout(STARTS_WITHIN) {
                 Ok(line) => lines.push(line),
                 Err(_) => panic!("the node did not start; it said {lines:#?}"),
@@ -146,7 +146,8 @@ impl Node {
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let tls = self.said.iter().any(|line| line.starts_with("listening on https://"));
+        format!("{}://127.0.0.1:{}", if tls { "https" } else { "http" }, self.port)
     }
 
     /// Its port.

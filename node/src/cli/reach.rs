@@ -60,13 +60,13 @@ impl Reach {
     /// [`Failure::NotRunning`] when none runs over the data directory, and those of the link.
     pub async fn running(&self, data_dir: &Path, instead: &str) -> Result<(AdminLink, String), Failure> {
         if let Some(url) = self.url.clone() {
-            let link = AdminLink::Remote { url: url.clone(), token: self.token()?, client: Box::default() };
+            let link = AdminLink::Remote { url: url.clone(), token: self.token()?, client: client()? };
             return Ok((link, url));
         }
         let none = || Failure::NotRunning(format!("no node runs over {}: {instead}", data_dir.display()));
         let link = AdminLink::to_running(&admin_socket(data_dir)).await?.ok_or_else(none)?;
         let settings: Listening = link.get("/v1/admin/settings").await?;
-        Ok((link, url_of(&settings.listen)))
+        Ok((link, url_of(&settings.listen, settings.tls)))
     }
 
     /// A link to the node's operator interface.
@@ -77,7 +77,7 @@ impl Reach {
         let Some(url) = self.url.clone() else {
             return Linked::to(data_dir, config).await;
         };
-        let link = AdminLink::Remote { url, token: self.token()?, client: Box::default() };
+        let link = AdminLink::Remote { url, token: self.token()?, client: client()? };
         Ok(Linked { link, here: None })
     }
 }
@@ -86,13 +86,22 @@ impl Reach {
 #[derive(Debug, Deserialize)]
 struct Listening {
     listen: String,
+    /// Absent where a node has no TLS, and of a release that knew none.
+    #[serde(default)]
+    tls: bool,
+}
+
+fn client() -> Result<Box<reqwest::Client>, Failure> {
+    let client = hubbub_client::trust::http().build();
+    client.map(Box::new).map_err(|error| Failure::Failed(format!("TLS cannot be set up: {error}")))
 }
 
 /// Where a client on this machine reaches a node that listens on `address`.
-fn url_of(address: &str) -> String {
+fn url_of(address: &str, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
     let port =
         address.parse().ok().filter(|known: &SocketAddr| known.ip().is_unspecified()).map(|known| known.port());
-    port.map_or_else(|| format!("http://{address}"), |port| format!("http://localhost:{port}"))
+    port.map_or_else(|| format!("{scheme}://{address}"), |port| format!("{scheme}://localhost:{port}"))
 }
 
 #[cfg(test)]
@@ -101,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_node_on_every_address_is_reached_on_this_machine() {
-        assert_eq!(url_of("127.0.0.1:8080"), "http://127.0.0.1:8080");
-        assert_eq!(url_of("0.0.0.0:8080"), "http://localhost:8080");
-        assert_eq!(url_of("[::]:80"), "http://localhost:80");
-        assert_eq!(url_of("[::1]:80"), "http://[::1]:80");
+        assert_eq!(url_of("127.0.0.1:8080", false), "http://127.0.0.1:8080");
+        assert_eq!(url_of("0.0.0.0:8080", false), "http://localhost:8080");
+        assert_eq!(url_of("[::]:80", false), "http://localhost:80");
+        assert_eq!(url_of("[::1]:80", false), "http://[::1]:80");
     }
 }

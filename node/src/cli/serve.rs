@@ -22,6 +22,12 @@ pub struct Serve {
     /// Address and port for clients [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// File with the certificate for TLS, in PEM [default: none].
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// File with its private key, in PEM [default: none].
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
     /// Address and port for health and metrics [default: 127.0.0.1:8081].
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
@@ -57,6 +63,8 @@ impl Serve {
         let registration = self.registration.and_then(|who| who.to_possible_value());
         loaded
             .flag("--listen", "listen.public", self.listen.map(|address| address.to_string()))
+            .flag("--tls-cert", "listen.tls_cert", self.tls_cert)
+            .flag("--tls-key", "listen.tls_key", self.tls_key)
             .flag("--admin-listen", "listen.admin", self.admin_listen.map(|address| address.to_string()))
             .flag("--registration", "auth.registration", registration.map(|value| value.get_name().to_owned()))
             .flag("--store", "store.url", self.store)

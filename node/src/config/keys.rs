@@ -116,6 +116,7 @@ macro_rules! keys {
 
 const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:8080\"";
 const LABEL: &str = "a text of at most 64 bytes";
+const FILE: &str = "the path of a file, or empty";
 const SWITCH: &str = "true or false";
 
 const fn days(days: u64) -> Duration {
@@ -132,8 +133,13 @@ keys! {
     /// Where the node is reached.
     listen: ListenConfig {
         /// Where clients connect.
-        /// An address other than loopback lets other machines in: put TLS in front of it.
+        /// An address other than loopback lets other machines in: set `listen.tls_cert`, or put TLS in front of it.
         public: SocketAddr = ([127, 0, 0, 1], 8080).into(), Rule::Any(ADDRESS);
+        /// File with the certificate for `listen.public` and those between it and a root, in PEM. Empty is no TLS.
+        /// It is looked at every 2 s: a renewed one is used without a restart. Turns `auth.cookies_secure` on.
+        tls_cert: String = String::new(), Rule::Any(FILE);
+        /// File with the private key of that certificate, in PEM and without a password.
+        tls_key: String = String::new(), Rule::Any(FILE);
         /// Where operators read health and metrics. Keep it off the internet.
         admin: SocketAddr = ([127, 0, 0, 1], 8081).into(), Rule::Any(ADDRESS);
     }

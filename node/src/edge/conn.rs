@@ -21,7 +21,7 @@ use hubbub_protocol::{
     time::Timestamp,
 };
 use serde_json::json;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     allowance::Allowance,
@@ -33,6 +33,7 @@ use super::{
 use crate::{
     auth::{Verified, VerifyError, token::TokenRefused},
     metrics::OpRow,
+    net::Stream,
 };
 
 /// How long a client whose token has expired may take to bring a new one.
@@ -58,9 +59,9 @@ struct Conn {
 }
 
 /// Serves one connection until it ends. `early` are bytes that came with the upgrade.
-pub async fn serve(edge: Arc<Edge>, stream: TcpStream, early: Bytes, format: Format) {
+pub async fn serve(edge: Arc<Edge>, stream: Stream, early: Bytes, format: Format) {
     // Without this a small frame waits for the acknowledgement of the one before.
-    if stream.set_nodelay(true).is_err() {
+    if stream.set_nodelay().is_err() {
         return;
     }
     let socket = Socket::new(stream, format, edge.meters.clone());

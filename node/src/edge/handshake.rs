@@ -18,10 +18,11 @@ use hubbub_protocol::{
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
 use serde_json::json;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tungstenite::handshake::derive_accept_key;
 
 use super::{conn, shared::Edge};
-use crate::net::Seat;
+use crate::net::{Seat, Stream};
 
 /// `GET /v1/ws`: answers 101 and goes on with the WebSocket, or refuses with the documented shape.
 pub async fn upgrade(State(edge): State<Arc<Edge>>, mut request: Request) -> Response {
@@ -39,10 +40,15 @@ pub async fn upgrade(State(edge): State<Arc<Edge>>, mut request: Request) -> Res
         let edge = edge.clone();
         async move {
             let Ok(upgraded) = taken.await else { return };
-            // Only plain TCP is served; anything else never got here.
-            if let Ok(parts) = upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-                conn::serve(edge, parts.io.into_inner(), parts.read_buf, format).await;
-            }
+            // It is one of two; anything else is not served, and never got here.
+            let (stream, early) = match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+                Ok(parts) => (Stream::from(parts.io.into_inner()), parts.read_buf),
+                Err(upgraded) => match upgrade::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+                    Ok(parts) => (Stream::from(parts.io.into_inner()), parts.read_buf),
+                    Err(_) => return,
+                },
+            };
+            conn::serve(edge, stream, early, format).await;
             drop(seat);
         }
     });

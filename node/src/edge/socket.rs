@@ -31,13 +31,13 @@ use hubbub_protocol::{
     limits::OUTBOX_STUCK_MS,
 };
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::Notify, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     flight::Flight,
     outbox::{Kind, Outbox, SLICES_MAX},
 };
-use crate::metrics::EdgeMeters;
+use crate::{metrics::EdgeMeters, net::Stream};
 
 /// How long the outbox may be full, or answers lie there unmoved, before the connection is closed.
 const STUCK: Duration = Duration::from_millis(OUTBOX_STUCK_MS);
@@ -99,7 +99,7 @@ pub struct Backlog {
 /// One client's socket.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     format: Format,
     writing: Mutex<Writing>,
     /// Wakes the connection's task: there is something to write, or the connection is over.
@@ -113,7 +113,7 @@ pub struct Socket {
 impl Socket {
     /// Takes a socket over.
     #[must_use]
-    pub fn new(stream: TcpStream, format: Format, meters: Arc<EdgeMeters>) -> Arc<Self> {
+    pub fn new(stream: Stream, format: Format, meters: Arc<EdgeMeters>) -> Arc<Self> {
         let outbox = Outbox::new(format);
         let (behind_since, closing) = (Stamp::NONE, None);
         let writing =
@@ -131,7 +131,7 @@ impl Socket {
 
     /// The socket, for reading.
     #[must_use]
-    pub const fn stream(&self) -> &TcpStream {
+    pub const fn stream(&self) -> &Stream {
         &self.stream
     }
 
@@ -240,17 +240,28 @@ impl Socket {
         }
     }
 
+    /// What was taken and has not left the stream is left to the task.
+    fn see_off(&self) {
+        if self.stream.has_more() {
+            self.wake.notify_one();
+        }
+    }
+
     fn look(&self, writing: &mut Writing) {
         if writing.look() {
             // The task sets its timer.
             self.wake.notify_one();
         }
+        self.see_off();
     }
 
     /// Writes at once what the socket takes, and queues what is left.
     fn try_write(&self, writing: &mut Writing, bytes: &Bytes, kind: Kind) {
         let written = match self.stream.try_write(bytes) {
-            Ok(written) if written == bytes.len() => return,
+            Ok(written) if written == bytes.len() => {
+                self.see_off();
+                return;
+            }
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
@@ -284,7 +295,8 @@ impl Socket {
     #[must_use]
     pub fn backlog(&self) -> Backlog {
         let writing = self.writing.lock();
-        let (has_more, is_clogged) = (writing.outbox.has_more(), writing.outbox.is_clogged());
+        let has_more = writing.outbox.has_more() || self.stream.has_more();
+        let is_clogged = writing.outbox.is_clogged();
         Backlog { has_more, is_clogged, stuck_at: writing.stuck_at() }
     }
 
@@ -294,6 +306,7 @@ impl Socket {
     /// The connection is broken.
     pub fn flush(&self) -> io::Result<()> {
         let mut writing = self.writing.lock();
+        self.stream.flush()?;
         while writing.outbox.has_more() {
             let written = self.stream.try_write_vectored(&writing.outbox.slices());
             match written {

@@ -3,7 +3,6 @@
 use std::net::Shutdown;
 
 use hubbub_protocol::error::CloseCode;
-use socket2::SockRef;
 
 use super::{Outbox, Socket};
 
@@ -35,7 +34,7 @@ impl Socket {
         writing.broken = true;
         self.drained.notify_waiters();
         // The client sees the end now, whoever still holds this socket.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        self.stream.shutdown(Shutdown::Write);
     }
 
     /// Takes and keeps nothing more: the client has gone.
@@ -44,7 +43,6 @@ impl Socket {
         writing.broken = true;
         writing.outbox = Outbox::new(self.format);
         self.drained.notify_waiters();
-        // It may be gone already.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+        self.stream.shutdown(Shutdown::Both);
     }
 }

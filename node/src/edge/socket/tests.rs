@@ -1,7 +1,6 @@
 //! Runs of events over a real socket: whole, and in parts.
 
 use hubbub_protocol::push::Push;
-use socket2::SockRef;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -17,7 +16,7 @@ async fn pair() -> (Arc<Socket>, TcpStream) {
     let reader = TcpStream::connect(address).await.expect("listening");
     let stream = listener.accept().await.expect("a client").0;
     let meters = EdgeMeters::new(Arc::new(hubbub_actors::meter::Meters::new(true)));
-    (Socket::new(stream, Format::Json, meters), reader)
+    (Socket::new(stream.into(), Format::Json, meters), reader)
 }
 
 fn run(seqs: std::ops::Range<u64>) -> Vec<(Seq, Arc<Frame>)> {
@@ -47,7 +46,7 @@ async fn a_run_of_events_longer_than_one_write_arrives_whole_and_in_order() {
 #[tokio::test]
 async fn what_a_full_socket_left_of_a_run_follows_once_it_has_room() {
     let (socket, mut reader) = pair().await;
-    SockRef::from(socket.stream()).set_send_buffer_size(8 * 1024).expect("a smaller buffer");
+    socket.stream().options().set_send_buffer_size(8 * 1024).expect("a smaller buffer");
     let mut sent = Vec::new();
     let mut next = 0;
     while !socket.backlog().has_more {
