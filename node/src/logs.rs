@@ -78,13 +78,14 @@ pub fn filter(text: &str) -> Result<EnvFilter, LevelsError> {
     if text.trim().is_empty() || text.len() > FILTER_BYTES_MAX {
         return Err(unreadable(&format_args!("it is empty, or longer than {FILTER_BYTES_MAX} bytes")));
     }
-    for part in text.split(',').map(str::trim) {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    for part in &parts {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level);
         if !LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known)) {
             return Err(unreadable(&format_args!("`{level}` is no level")));
         }
     }
-    EnvFilter::try_new(text).map_err(|error| unreadable(&error))
+    EnvFilter::try_new(parts.join(",")).map_err(|error| unreadable(&error))
 }
 
 /// Begins to log as `config` says.

@@ -79,7 +79,8 @@ fn a_wrong_value_is_told_with_its_key_its_place_what_was_found_and_what_is_accep
         ("[listen]\npublic = \"8080\"", ["is \"8080\"", "an address and a port"]),
         ("[limits]\nconnections = 0", ["is 0", "\"auto\", or a number"]),
         ("[log]\nfilter = \"a=b=c\"", ["is \"a=b=c\"", "levels by module"]),
-        ("[log]\njson = \"yes\"", ["is \"yes\"", "true or false"]),
+        ("[edge]\nrate_limits = \"yes\"", ["is \"yes\"", "true or false"]),
+        ("[log]\nformat = \"xml\"", ["is \"xml\"", "\"human\""]),
         ("edge = 5", ["no key `edge`", ""]),
     ] {
         let sentence = refused(toml);
