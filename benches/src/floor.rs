@@ -152,7 +152,7 @@ mod tests {
                             Err(_) => task::yield_now().await,
                         }
                     };
-                    handshake::ask(&mut stream, "/", None).await.expect("upgraded");
+                    handshake::ask(&mut stream, address, "/", None).await.expect("upgraded");
                     let mut inbox = Inbox::default();
                     let join = client_frame(ws::TEXT, wire::join(room).as_bytes(), [7; 4]);
                     stream.write_all(&join).await.expect("written");

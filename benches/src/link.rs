@@ -6,17 +6,20 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
+use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::scratch;
+use crate::wire::{self, Wire};
 use crate::ws::{self, Inbox, client_frame, handshake};
 
 /// Longest wait for one answer while joining; a connect storm queues behind itself.
@@ -65,39 +68,49 @@ async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpSt
 
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: TcpStream,
+    stream: Wire,
     writing: Mutex<()>,
 }
 
 impl Link {
     /// Connects and upgrades. The inbox holds what the server said at once.
     pub(crate) async fn open(address: SocketAddr, path: &str, subprotocol: Option<&str>) -> Result<(Self, Inbox)> {
-        let mut stream = connect(address).await.with_context(|| format!("connecting to {address}"))?;
-        stream.set_nodelay(true)?;
-        let upgrade = timeout(ANSWER_MAX, handshake::ask(&mut stream, path, subprotocol));
-        let rest = upgrade.await.context("the upgrade was not answered in time")??;
+        Self::open_under(None, address, path, subprotocol).await
+    }
+
+    /// The same, under TLS where there is a configuration for it.
+    pub(crate) async fn open_under(
+        tls: Option<&Arc<ClientConfig>>,
+        address: SocketAddr,
+        path: &str,
+        subprotocol: Option<&str>,
+    ) -> Result<(Self, Inbox)> {
+        let mut tcp = connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        tcp.set_nodelay(true)?;
+        let upgraded = timeout(ANSWER_MAX, async {
+            let Some(config) = tls else {
+                let rest = handshake::ask(&mut tcp, address, path, subprotocol).await?;
+                return Ok::<_, anyhow::Error>((rest, Wire::from(tcp)));
+            };
+            let mut secured = wire::secure(tcp, address, Arc::clone(config)).await?;
+            let rest = handshake::ask(&mut secured, address, path, subprotocol).await?;
+            Ok((rest, Wire::from(secured)))
+        });
+        let (rest, stream) = upgraded.await.context("the upgrade was not answered in time")??;
         let mut inbox = Inbox::default();
         inbox.absorb(&rest);
         let writing = Mutex::new(());
         Ok((Self { stream, writing }, inbox))
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Wire {
         &self.stream
     }
 
     pub(crate) async fn send(&self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         let frame = client_frame(opcode, payload, MASK);
-        let mut rest = &frame[..];
         let _one_at_a_time = self.writing.lock().await;
-        while !rest.is_empty() {
-            match self.stream.try_write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.writable().await?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.stream.write_all(&frame).await
     }
 
     /// Sends `request` and waits for the reply to `id`; frames before it are dropped.

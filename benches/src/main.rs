@@ -37,6 +37,7 @@ mod scratch;
 mod server;
 mod store;
 mod turns;
+mod wire;
 mod ws;
 
 use std::path::Path;

@@ -5,11 +5,30 @@ use std::io::{self, ErrorKind};
 
 use tokio::net::TcpStream;
 
+use crate::wire::Wire;
+
 /// Most bytes taken by one system call: about 40 pushes of a 120-byte message.
 const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// What is read without waiting.
+pub(crate) trait Readable {
+    fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Readable for TcpStream {
+    fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        Self::try_read(self, bytes)
+    }
+}
+
+impl Readable for Wire {
+    fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        Self::try_read(self, bytes)
+    }
 }
 
 /// Reads what has arrived and shows it to `take`; `None` when nothing had.
@@ -19,7 +38,7 @@ thread_local! {
 ///
 /// # Panics
 /// If `take` itself reads: the buffer is lent out.
-pub(crate) fn read<T>(stream: &TcpStream, take: impl FnOnce(&mut [u8]) -> T) -> io::Result<Option<T>> {
+pub(crate) fn read<T>(stream: &impl Readable, take: impl FnOnce(&mut [u8]) -> T) -> io::Result<Option<T>> {
     SCRATCH.with_borrow_mut(|buffer| match stream.try_read(buffer) {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
         Ok(read) => Ok(Some(take(&mut buffer[..read]))),

@@ -26,8 +26,8 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 /// Lines of a server's log kept for the failure message.
 const TAIL_LINES_MAX: usize = 20;
 
-/// The announcement both servers make on standard error.
-const LISTENING: &str = "listening on http://";
+/// The announcement both servers make on standard error, with and without TLS.
+const LISTENING: [&str; 2] = ["listening on http://", "listening on https://"];
 
 /// First port tried. Below 32768, where Linux begins to give ports to clients.
 const PORTS_FROM: u16 = 21_000;
@@ -117,7 +117,7 @@ impl Server {
 
 async fn until_listening(lines: &mut Lines<BufReader<ChildStderr>>, tail: &Tail) -> Result<()> {
     while let Some(line) = lines.next_line().await? {
-        let listening = line.contains(LISTENING);
+        let listening = LISTENING.iter().any(|said| line.contains(said));
         keep(tail, line);
         if listening {
             return Ok(());

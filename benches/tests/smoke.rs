@@ -41,7 +41,7 @@ fn number(line: &Value, field: &str) -> f64 {
 
 #[test]
 fn a_fan_out_is_measured_on_a_floor_and_on_nodes_with_other_settings() {
-    let peers = "floor,hubbub,hubbub@edge.heartbeat=30s";
+    let peers = "floor,hubbub,hubbub@edge.heartbeat=30s,hubbub-tls";
     let arguments =
         ["compare", "--cases", "tiny", "--peers", peers, "--runs", "1", "--window", "1", "--warm-up", "1"];
     let runs = measured("run", &arguments);
@@ -52,7 +52,7 @@ fn a_fan_out_is_measured_on_a_floor_and_on_nodes_with_other_settings() {
         assert!(number(run, "bytes_per_delivery") > 120.0, "a text of 120 bytes and more: {run}");
         assert!(number(run, "server_rss_kib") > 0.0, "{run}");
     }
-    assert_eq!(measured("summary", &arguments).len(), 3);
+    assert_eq!(measured("summary", &arguments).len(), 4);
 }
 
 #[test]
@@ -81,11 +81,11 @@ fn a_climb_ends_with_the_last_rate_of_all_that_are_kept() {
 
 #[test]
 fn silent_connections_and_those_that_come_at_once_are_counted() {
-    let idle = ["idle", "--connections", "20", "--per-room", "10", "--hold", "1", "--peers", "floor,hubbub"];
-    let storm = ["storm", "connect", "--connections", "20", "--per-room", "10", "--peers", "floor,hubbub"];
+    let idle = ["idle", "--connections", "20", "--per-room", "10", "--hold", "1", "--peers", "floor,hubbub,hubbub-tls"];
+    let storm = ["storm", "connect", "--connections", "20", "--per-room", "10", "--peers", "floor,hubbub,hubbub-tls"];
     for arguments in [&idle[..], &storm] {
         let gathers = measured("gather", arguments);
-        assert_eq!(gathers.len(), 2);
+        assert_eq!(gathers.len(), 3);
         for gather in &gathers {
             assert_eq!((&gather["connections"], &gather["closed"]), (&20.into(), &0.into()), "{gather}");
             assert!(number(gather, "joins_per_s") > 0.0, "{gather}");

@@ -4,6 +4,7 @@
 //! stopped by its process id, whatever the test does. Nothing here knows the insides of the product.
 
 pub mod archive;
+pub mod authority;
 pub mod canary;
 pub mod chaos;
 pub mod cut;

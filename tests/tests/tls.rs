@@ -1,70 +1,24 @@
 //! TLS on the public listener, as clients, renewals and strangers meet it.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use hubbub_client::{Update, Updates, trust};
 use hubbub_protocol::op::Mode;
-use hubbub_tests::{Node, program};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SerialNumber};
-use tempfile::TempDir;
+use hubbub_tests::{Node, authority::Authority, program};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore,
-        pki_types::{CertificateDer, ServerName, pem::PemObject},
-    },
+    rustls::pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 
-/// An authority of our own, and what it signed for the node.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
-        let folder = TempDir::new().expect("a temporary folder");
-        fs::write(folder.path().join("ca.pem"), issuer.pem()).expect("a writable folder");
-        Self { issuer, folder }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Writes a certificate of this number for loopback, and its key.
-    fn sign(&self, number: u64) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
-        params.serial_number = Some(SerialNumber::from(number));
-        let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
-        fs::write(self.file("cert.pem"), signed.pem()).expect("a writable folder");
-        fs::write(self.file("key.pem"), key.serialize_pem()).expect("a writable folder");
-    }
-
-    fn node(&self) -> Node {
-        let text = |name| self.file(name).display().to_string();
-        Node::fresh(&["--tls-cert", &text("cert.pem"), "--tls-key", &text("key.pem")])
-    }
-
-    fn connector(&self) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("a root");
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-    }
+fn node_of(authority: &Authority) -> Node {
+    Node::fresh(&authority.flags().each_ref().map(String::as_str))
 }
 
 /// The certificate that a node shows now.
@@ -102,7 +56,7 @@ async fn people_talk_under_tls_and_a_renewed_certificate_cuts_nobody_off() {
     let authority = Authority::new();
     authority.sign(1);
     trust::only(&authority.file("ca.pem")).expect("a root");
-    let mut node = authority.node();
+    let mut node = node_of(&authority);
     assert!(node.url().starts_with("https://"), "{:?}", node.said());
     let setup = node.said().iter().find(|line| line.contains("/setup#")).expect("a link for the owner");
     assert!(setup.contains("https://127.0.0.1:"), "{setup}");
@@ -118,7 +72,7 @@ async fn people_talk_under_tls_and_a_renewed_certificate_cuts_nobody_off() {
     for number in 0..50 {
         ada_client.send(general, &format!("{number}: {long}"), None).await.expect("sent");
     }
-    let connector = authority.connector();
+    let connector = TlsConnector::from(authority.client());
     assert_eq!(shown(node.port(), &connector).await, on_disk(&authority.file("cert.pem")));
     authority.sign(2);
     let begun = Instant::now();
@@ -143,7 +97,7 @@ async fn people_talk_under_tls_and_a_renewed_certificate_cuts_nobody_off() {
 async fn who_speaks_no_tls_or_takes_too_long_is_cut() {
     let authority = Authority::new();
     authority.sign(1);
-    let node = authority.node();
+    let node = node_of(&authority);
     let connect = || async { TcpStream::connect(("127.0.0.1", node.port())).await.expect("it listens") };
     let plain = async {
         let (begun, mut stream) = (Instant::now(), connect().await);
@@ -163,6 +117,6 @@ async fn who_speaks_no_tls_or_takes_too_long_is_cut() {
     let (plain, silent) = tokio::join!(plain, silent);
     assert!(plain < Duration::from_secs(2), "{plain:?}");
     assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&silent), "{silent:?}");
-    let connector = authority.connector();
+    let connector = TlsConnector::from(authority.client());
     assert_eq!(shown(node.port(), &connector).await, on_disk(&authority.file("cert.pem")), "others are served");
 }

@@ -70,7 +70,7 @@ impl HubbubPeer {
 
     /// The peer of nodes that are up.
     fn over(name: String, deployment: Deployment) -> Result<Self> {
-        let rest = Rest::new(deployment.address(0))?;
+        let rest = Rest::new(deployment.address(0), deployment.tls())?;
         let accounts = Accounts::new(rest.clone());
         Ok(Self { name, deployment, accounts, rest })
     }
@@ -118,7 +118,8 @@ impl HubbubPeer {
     }
 
     async fn hello(&self, place: usize) -> Result<(Link, Inbox)> {
-        let (link, mut inbox) = Link::open(self.deployment.address(place), "/v1/ws", Some(SUBPROTOCOL)).await?;
+        let (address, tls) = (self.deployment.address(place), self.deployment.tls());
+        let (link, mut inbox) = Link::open_under(tls, address, "/v1/ws", Some(SUBPROTOCOL)).await?;
         link.heard(&mut inbox, |frame| frame["ev"] == "hello").await?;
         Ok((link, inbox))
     }

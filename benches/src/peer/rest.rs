@@ -1,10 +1,12 @@
 //! The few REST calls a benchmark makes, on one pool of connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method};
+use rustls::ClientConfig;
 use serde_json::Value;
 
 /// Longest wait for one answer. Registering hashes a password, and eight at once share two cores.
@@ -17,12 +19,16 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    pub(crate) fn new(address: SocketAddr) -> Result<Self> {
+    /// Calls go over HTTPS where `tls` says how it is spoken.
+    pub(crate) fn new(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> Result<Self> {
         // reqwest wants a TLS provider even for a client that never speaks TLS. Another installed first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
-        let base = format!("http://{address}/v1");
-        Ok(Self { client, base })
+        let mut client = Client::builder().no_proxy().timeout(ANSWER_MAX);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        if let Some(config) = tls {
+            client = client.tls_backend_preconfigured(ClientConfig::clone(config));
+        }
+        Ok(Self { client: client.build()?, base: format!("{scheme}://{address}/v1") })
     }
 
     /// Calls `path` (below `/v1`) and returns the JSON of a successful answer, `null` when it has no body.
@@ -72,7 +78,7 @@ mod tests {
     /// Answers one request with `answer` and returns what was asked.
     async fn one_answer(answer: &'static str) -> (Rest, tokio::task::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let rest = Rest::new(listener.local_addr().expect("bound")).expect("a client");
+        let rest = Rest::new(listener.local_addr().expect("bound"), None).expect("a client");
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a client");
             let mut asked = vec![0; 4096];

@@ -1,6 +1,6 @@
-//! How a peer is named on the command line: its kind, and settings that it runs with beyond the usual ones.
+//! How a peer is named on the command line: its kind, what clients reach it by, and settings that it runs with beyond the usual ones.
 //!
-//! `hubbub` and `hubbub@metrics.enabled=false` are two peers of one comparison.
+//! `hubbub`, `hubbub-tls` and `hubbub@metrics.enabled=false` are three peers of one comparison.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,10 +38,15 @@ impl Kind {
     }
 }
 
+/// Ends the name of a node that clients reach over TLS.
+const TLS: &str = "-tls";
+
 /// A peer to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) kind: Kind,
+    /// Whether clients come over TLS.
+    pub(crate) tls: bool,
     /// Keys of a node's configuration with their values, in the order given.
     pub(crate) settings: Vec<(String, String)>,
     /// Whether its database counts the statements that it carries out, for cases that ask.
@@ -50,7 +55,7 @@ pub(crate) struct Spec {
 
 impl Spec {
     pub(crate) fn plain(kind: Kind) -> Self {
-        Self { kind, settings: Vec::new(), counts_statements: false }
+        Self { kind, tls: false, settings: Vec::new(), counts_statements: false }
     }
 
     /// The settings as a node reads them from its environment.
@@ -64,6 +69,7 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind.to_possible_value();
         f.write_str(kind.as_ref().map_or("", |kind| kind.get_name()))?;
+        f.write_str(if self.tls { TLS } else { "" })?;
         self.settings.iter().try_for_each(|(key, value)| write!(f, "@{key}={value}"))
     }
 }
@@ -74,10 +80,11 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split('@');
         let name = parts.next().unwrap_or_default();
-        let kind = Kind::from_str(name, false).map_err(|_| {
+        let (kind, tls) = name.strip_suffix(TLS).map_or((name, false), |kind| (kind, true));
+        let kind = Kind::from_str(kind, false).map_err(|_| {
             let known: Vec<String> =
                 Kind::value_variants().iter().map(|kind| Self::plain(*kind).to_string()).collect();
-            format!("`{name}` is no peer; the peers are {}", known.join(", "))
+            format!("`{name}` is no peer; the peers are {}; a single node may end in {TLS}", known.join(", "))
         })?;
         let setting = |part: &str| {
             let pair = part.split_once('=').filter(|(key, _)| !key.is_empty());
@@ -88,7 +95,10 @@ impl FromStr for Spec {
         if !settings.is_empty() && !kind.is_ours() {
             return Err(format!("`{name}` has no settings; peers of Hubbub have"));
         }
-        Ok(Self { kind, settings, counts_statements: false })
+        if tls && !matches!(kind, Kind::Hubbub | Kind::HubbubPg) {
+            return Err(format!("`{name}` is no peer; TLS is for single nodes: hubbub-tls, hubbub-pg-tls"));
+        }
+        Ok(Self { kind, tls, settings, counts_statements: false })
     }
 }
 
@@ -105,15 +115,19 @@ mod tests {
         assert_eq!(variables[1], ("HUBBUB__EDGE__HEARTBEAT".to_owned(), "30s".to_owned()));
         assert_eq!(spec.to_string(), "hubbub2@metrics.enabled=false@edge.heartbeat=30s");
         assert_eq!("hubbub-pg".parse(), Ok(Spec::plain(Kind::HubbubPg)));
+        let secured: Spec = "hubbub-pg-tls@edge.heartbeat=30s".parse().expect("a peer");
+        assert_eq!((secured.kind, secured.tls), (Kind::HubbubPg, true));
+        assert_eq!(secured.to_string(), "hubbub-pg-tls@edge.heartbeat=30s");
     }
 
     #[test]
     fn a_peer_that_is_none_is_told_which_there_are() {
         let refused = |text: &str| text.parse::<Spec>().expect_err("no peer");
-        assert!(
-            refused("hubub").ends_with("floor, hubbub, hubbub-pg, hubbub2, hubbub3, socketio, socketio2, ejabberd")
-        );
+        let known = "floor, hubbub, hubbub-pg, hubbub2, hubbub3, socketio, socketio2, ejabberd";
+        assert!(refused("hubub").contains(known));
+        assert!(refused("hubub").ends_with("a single node may end in -tls"));
         assert_eq!(refused("hubbub@fast"), "`fast` sets nothing; write @KEY=VALUE");
+        assert!(refused("floor-tls").ends_with("TLS is for single nodes: hubbub-tls, hubbub-pg-tls"));
         assert_eq!(refused("floor@a=b"), "`floor` has no settings; peers of Hubbub have");
     }
 }

@@ -3,10 +3,11 @@
 //! The client always sends RFC 6455's example nonce, so the answer it must get is known beforehand and neither end
 //! hashes anything. The nonce only keeps caches from answering; a benchmark on one machine has none.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result, bail, ensure};
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const NONCE: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -15,8 +16,12 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Asks for `path` as a WebSocket and returns the bytes that came behind the answer.
-pub(crate) async fn ask(stream: &mut TcpStream, path: &str, subprotocol: Option<&str>) -> Result<BytesMut> {
-    let host = stream.peer_addr()?;
+pub(crate) async fn ask(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    host: SocketAddr,
+    path: &str,
+    subprotocol: Option<&str>,
+) -> Result<BytesMut> {
     let wish = protocol_line(subprotocol);
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -38,7 +43,10 @@ pub(crate) async fn ask(stream: &mut TcpStream, path: &str, subprotocol: Option<
 }
 
 /// Answers a client's [`ask`], takes up `subprotocol`, and returns the bytes that came behind the request.
-pub(crate) async fn answer(stream: &mut TcpStream, subprotocol: Option<&str>) -> Result<BytesMut> {
+pub(crate) async fn answer(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    subprotocol: Option<&str>,
+) -> Result<BytesMut> {
     let (head, rest) = read_head(stream).await?;
     if header(&head, "sec-websocket-key") != Some(NONCE) {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
@@ -57,7 +65,7 @@ fn protocol_line(subprotocol: Option<&str>) -> String {
     subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"))
 }
 
-async fn read_head(stream: &mut TcpStream) -> Result<(String, BytesMut)> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<(String, BytesMut)> {
     let mut buffer = BytesMut::with_capacity(1024);
     loop {
         if let Some(end) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -80,7 +88,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -102,7 +110,7 @@ mod tests {
             stream
         });
         let mut client = TcpStream::connect(address).await.expect("listening");
-        let mut rest = ask(&mut client, "/", None).await.expect("upgraded");
+        let mut rest = ask(&mut client, address, "/", None).await.expect("upgraded");
         while rest.len() < 5 {
             let read = client.read_buf(&mut rest).await.expect("readable");
             assert!(read > 0, "the server sent five bytes and closed too early");

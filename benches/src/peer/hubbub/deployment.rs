@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result, bail, ensure};
+use hubbub_tests::authority::Authority;
 use hubbub_tests::chaos::{lab::Lab, members::Members};
 use hubbub_tests::postgres;
+use rustls::ClientConfig;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -22,6 +24,8 @@ pub(super) struct Deployment {
     nodes: Nodes,
     /// That of a single node; a cluster has its own.
     database: Option<postgres::Server>,
+    /// Who signed what a node shows, where clients come over TLS.
+    security: Option<Security>,
     /// Removed when the peer is dropped, after the nodes have ended.
     _data: TempDir,
 }
@@ -30,6 +34,14 @@ pub(super) struct Deployment {
 enum Nodes {
     One { server: RwLock<Arc<Server>>, address: SocketAddr, program: Option<Program> },
     Cluster(Box<Members>),
+}
+
+/// An authority of this run's own, and how clients speak that trust it.
+#[derive(Debug)]
+struct Security {
+    client: Arc<ClientConfig>,
+    /// Its files are read by the node.
+    _authority: Authority,
 }
 
 /// How a single node was started, to start it again.
@@ -82,13 +94,21 @@ impl Deployment {
         let (folder, listen, admin) = (data.path().display().to_string(), address.to_string(), admin.to_string());
         let arguments = ["serve", "--data-dir", &folder, "--listen", &listen, "--admin-listen", &admin];
         let open = ["--registration", "open", "--rate-limits", "off"];
+        let authority = spec.tls.then(Authority::new);
+        let mut arguments: Vec<String> = arguments.iter().chain(&open).map(ToString::to_string).collect();
+        if let Some(authority) = &authority {
+            authority.sign(1);
+            arguments.extend(authority.flags());
+        }
         let program = Program {
             name: spec.to_string(),
             binary: binary.to_owned(),
-            arguments: arguments.iter().chain(&open).map(ToString::to_string).collect(),
+            arguments,
             environment: store.into_iter().chain(spec.environment()).collect(),
         };
         let mut started = Self::of_one(program.start().await?, address, data);
+        started.security =
+            authority.map(|authority| Security { client: authority.client(), _authority: authority });
         if let Nodes::One { program: known, .. } = &mut started.nodes {
             *known = Some(program);
         }
@@ -100,6 +120,7 @@ impl Deployment {
         Self {
             nodes: Nodes::One { server: RwLock::new(Arc::new(server)), address, program: None },
             database: None,
+            security: None,
             _data: data,
         }
     }
@@ -108,7 +129,7 @@ impl Deployment {
         let (lab, database) = (Lab::open(nodes, true), fresh_database(spec));
         let founding = Members::found_with(lab, database, binary, data.path(), spec.environment());
         let members = founding.await.with_context(|| format!("founding {spec}"))?;
-        Ok(Self { nodes: Nodes::Cluster(Box::new(members)), database: None, _data: data })
+        Ok(Self { nodes: Nodes::Cluster(Box::new(members)), database: None, security: None, _data: data })
     }
 
     /// Where clients reach the node for `place`: places go round the nodes.
@@ -120,6 +141,11 @@ impl Deployment {
                 SocketAddr::new(IpAddr::V4(members.lab.address(node)), members.lab.ports(node).public)
             }
         }
+    }
+
+    /// How clients speak TLS, where they do.
+    pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.security.as_ref().map(|security| &security.client)
     }
 
     pub(super) fn parts(&self) -> Vec<Part> {
