@@ -56,13 +56,14 @@ fn a_fan_out_is_measured_on_a_floor_and_on_nodes_with_other_settings() {
 }
 
 #[test]
-fn the_processes_of_a_node_over_postgres_are_told_apart() {
-    let arguments = ["--peers", "hubbub-pg", "--runs", "1", "--window", "2", "--warm-up", "1"];
+fn the_processes_of_a_node_over_postgres_and_redis_are_told_apart() {
+    let arguments = ["--peers", "hubbub-pg-redis", "--runs", "1", "--window", "2", "--warm-up", "1"];
     let runs = measured("run", &[&["compare", "--cases", "tiny"], &arguments[..]].concat());
     let [run] = &runs[..] else { panic!("one run: {runs:?}") };
     assert_clean(run);
-    let by = &run["cpu_us_per_delivery_by"];
-    let sum = by["node"].as_f64().expect("a node") + by["database"].as_f64().expect("a database");
+    let by = run["cpu_us_per_delivery_by"].as_object().expect("by role");
+    assert_eq!(by.keys().collect::<Vec<_>>(), ["cache", "database", "node"], "{run}");
+    let sum: f64 = by.values().filter_map(Value::as_f64).sum();
     assert!((sum - number(run, "cpu_us_per_delivery")).abs() < 0.01, "{run}");
 }
 
@@ -81,8 +82,10 @@ fn a_climb_ends_with_the_last_rate_of_all_that_are_kept() {
 
 #[test]
 fn silent_connections_and_those_that_come_at_once_are_counted() {
-    let idle = ["idle", "--connections", "20", "--per-room", "10", "--hold", "1", "--peers", "floor,hubbub,hubbub-tls"];
-    let storm = ["storm", "connect", "--connections", "20", "--per-room", "10", "--peers", "floor,hubbub,hubbub-tls"];
+    let idle =
+        ["idle", "--connections", "20", "--per-room", "10", "--hold", "1", "--peers", "floor,hubbub,hubbub-tls"];
+    let storm =
+        ["storm", "connect", "--connections", "20", "--per-room", "10", "--peers", "floor,hubbub,hubbub-tls"];
     for arguments in [&idle[..], &storm] {
         let gathers = measured("gather", arguments);
         assert_eq!(gathers.len(), 3);

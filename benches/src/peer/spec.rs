@@ -1,6 +1,7 @@
-//! How a peer is named on the command line: its kind, what clients reach it by, and settings that it runs with beyond the usual ones.
+//! How a peer is named on the command line: its kind, whether it has a cache, what clients reach it by, and
+//! settings that it runs with beyond the usual ones.
 //!
-//! `hubbub`, `hubbub-tls` and `hubbub@metrics.enabled=false` are three peers of one comparison.
+//! `hubbub`, `hubbub-redis`, `hubbub-tls` and `hubbub@metrics.enabled=false` are four peers of one comparison.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,6 +39,8 @@ impl Kind {
     }
 }
 
+/// Ends the name of nodes that share a Redis.
+const REDIS: &str = "-redis";
 /// Ends the name of a node that clients reach over TLS.
 const TLS: &str = "-tls";
 
@@ -45,6 +48,8 @@ const TLS: &str = "-tls";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) kind: Kind,
+    /// Whether the nodes share a Redis.
+    pub(crate) redis: bool,
     /// Whether clients come over TLS.
     pub(crate) tls: bool,
     /// Keys of a node's configuration with their values, in the order given.
@@ -55,7 +60,7 @@ pub(crate) struct Spec {
 
 impl Spec {
     pub(crate) fn plain(kind: Kind) -> Self {
-        Self { kind, tls: false, settings: Vec::new(), counts_statements: false }
+        Self { kind, redis: false, tls: false, settings: Vec::new(), counts_statements: false }
     }
 
     /// The settings as a node reads them from its environment.
@@ -69,6 +74,7 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind.to_possible_value();
         f.write_str(kind.as_ref().map_or("", |kind| kind.get_name()))?;
+        f.write_str(if self.redis { REDIS } else { "" })?;
         f.write_str(if self.tls { TLS } else { "" })?;
         self.settings.iter().try_for_each(|(key, value)| write!(f, "@{key}={value}"))
     }
@@ -80,11 +86,16 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split('@');
         let name = parts.next().unwrap_or_default();
-        let (kind, tls) = name.strip_suffix(TLS).map_or((name, false), |kind| (kind, true));
+        let without = |name, end| str::strip_suffix(name, end).map_or((name, false), |rest| (rest, true));
+        let (kind, tls) = without(name, TLS);
+        let (kind, redis) = without(kind, REDIS);
         let kind = Kind::from_str(kind, false).map_err(|_| {
             let known: Vec<String> =
                 Kind::value_variants().iter().map(|kind| Self::plain(*kind).to_string()).collect();
-            format!("`{name}` is no peer; the peers are {}; a single node may end in {TLS}", known.join(", "))
+            format!(
+                "`{name}` is no peer; the peers are {}; Hubbub's may end in {REDIS}, a single node in {TLS}",
+                known.join(", ")
+            )
         })?;
         let setting = |part: &str| {
             let pair = part.split_once('=').filter(|(key, _)| !key.is_empty());
@@ -95,10 +106,13 @@ impl FromStr for Spec {
         if !settings.is_empty() && !kind.is_ours() {
             return Err(format!("`{name}` has no settings; peers of Hubbub have"));
         }
+        if redis && !kind.is_ours() {
+            return Err(format!("`{name}` is no peer; only Hubbub's may end in {REDIS}"));
+        }
         if tls && !matches!(kind, Kind::Hubbub | Kind::HubbubPg) {
             return Err(format!("`{name}` is no peer; TLS is for single nodes: hubbub-tls, hubbub-pg-tls"));
         }
-        Ok(Self { kind, tls, settings, counts_statements: false })
+        Ok(Self { kind, redis, tls, settings, counts_statements: false })
     }
 }
 
@@ -115,9 +129,11 @@ mod tests {
         assert_eq!(variables[1], ("HUBBUB__EDGE__HEARTBEAT".to_owned(), "30s".to_owned()));
         assert_eq!(spec.to_string(), "hubbub2@metrics.enabled=false@edge.heartbeat=30s");
         assert_eq!("hubbub-pg".parse(), Ok(Spec::plain(Kind::HubbubPg)));
-        let secured: Spec = "hubbub-pg-tls@edge.heartbeat=30s".parse().expect("a peer");
-        assert_eq!((secured.kind, secured.tls), (Kind::HubbubPg, true));
-        assert_eq!(secured.to_string(), "hubbub-pg-tls@edge.heartbeat=30s");
+        for name in ["hubbub-pg-tls@edge.heartbeat=30s", "hubbub3-redis", "hubbub-pg-redis-tls"] {
+            let spec: Spec = name.parse().expect("a peer");
+            assert_eq!((spec.redis, spec.tls), (name.contains("redis"), name.contains("tls")), "{name}");
+            assert_eq!(spec.to_string(), name);
+        }
     }
 
     #[test]
@@ -125,8 +141,9 @@ mod tests {
         let refused = |text: &str| text.parse::<Spec>().expect_err("no peer");
         let known = "floor, hubbub, hubbub-pg, hubbub2, hubbub3, socketio, socketio2, ejabberd";
         assert!(refused("hubub").contains(known));
-        assert!(refused("hubub").ends_with("a single node may end in -tls"));
+        assert!(refused("hubub").ends_with("Hubbub's may end in -redis, a single node in -tls"));
         assert_eq!(refused("hubbub@fast"), "`fast` sets nothing; write @KEY=VALUE");
+        assert!(refused("socketio-redis").ends_with("only Hubbub's may end in -redis"));
         assert!(refused("floor-tls").ends_with("TLS is for single nodes: hubbub-tls, hubbub-pg-tls"));
         assert_eq!(refused("floor@a=b"), "`floor` has no settings; peers of Hubbub have");
     }

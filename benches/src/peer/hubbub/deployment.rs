@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context, Result, bail, ensure};
 use hubbub_tests::authority::Authority;
 use hubbub_tests::chaos::{lab::Lab, members::Members};
-use hubbub_tests::postgres;
+use hubbub_tests::{postgres, redis};
 use rustls::ClientConfig;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -24,6 +24,8 @@ pub(super) struct Deployment {
     nodes: Nodes,
     /// That of a single node; a cluster has its own.
     database: Option<postgres::Server>,
+    /// The Redis that the nodes share, where they have one.
+    cache: Option<redis::Server>,
     /// Who signed what a node shows, where clients come over TLS.
     security: Option<Security>,
     /// Removed when the peer is dropped, after the nodes have ended.
@@ -73,21 +75,25 @@ impl Deployment {
     /// Starts what `spec` names on an empty store.
     pub(super) async fn start(spec: &Spec, binary: &Path) -> Result<Self> {
         let data = TempDir::with_prefix("hubbub-bench-")?;
-        match spec.kind {
-            Kind::Hubbub2 => Self::cluster(2, spec, binary, data).await,
-            Kind::Hubbub3 => Self::cluster(3, spec, binary, data).await,
+        let cache = spec.redis.then(redis::Server::start);
+        let mut environment = spec.environment();
+        environment.extend(cache.as_ref().map(|cache| ("HUBBUB__REDIS__URL".to_owned(), cache.url().to_owned())));
+        let mut started = match spec.kind {
+            Kind::Hubbub2 => Self::cluster(2, spec, binary, data, environment).await?,
+            Kind::Hubbub3 => Self::cluster(3, spec, binary, data, environment).await?,
             Kind::HubbubPg => {
                 let database = fresh_database(spec);
-                let url = ("HUBBUB__STORE__URL".to_owned(), database.url().to_owned());
-                let mut started = Self::one(spec, binary, data, Some(url)).await?;
-                started.database = Some(database);
-                Ok(started)
+                environment.push(("HUBBUB__STORE__URL".to_owned(), database.url().to_owned()));
+                let started = Self::one(spec, binary, data, environment).await?;
+                Self { database: Some(database), ..started }
             }
-            _ => Self::one(spec, binary, data, None).await,
-        }
+            _ => Self::one(spec, binary, data, environment).await?,
+        };
+        started.cache = cache;
+        Ok(started)
     }
 
-    async fn one(spec: &Spec, binary: &Path, data: TempDir, store: Option<(String, String)>) -> Result<Self> {
+    async fn one(spec: &Spec, binary: &Path, data: TempDir, environment: Vec<(String, String)>) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         ensure!(address != admin, "the same free port was found twice: run again");
@@ -100,12 +106,7 @@ impl Deployment {
             authority.sign(1);
             arguments.extend(authority.flags());
         }
-        let program = Program {
-            name: spec.to_string(),
-            binary: binary.to_owned(),
-            arguments,
-            environment: store.into_iter().chain(spec.environment()).collect(),
-        };
+        let program = Program { name: spec.to_string(), binary: binary.to_owned(), arguments, environment };
         let mut started = Self::of_one(program.start().await?, address, data);
         started.security =
             authority.map(|authority| Security { client: authority.client(), _authority: authority });
@@ -120,16 +121,29 @@ impl Deployment {
         Self {
             nodes: Nodes::One { server: RwLock::new(Arc::new(server)), address, program: None },
             database: None,
+            cache: None,
             security: None,
             _data: data,
         }
     }
 
-    async fn cluster(nodes: usize, spec: &Spec, binary: &Path, data: TempDir) -> Result<Self> {
+    async fn cluster(
+        nodes: usize,
+        spec: &Spec,
+        binary: &Path,
+        data: TempDir,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
         let (lab, database) = (Lab::open(nodes, true), fresh_database(spec));
-        let founding = Members::found_with(lab, database, binary, data.path(), spec.environment());
+        let founding = Members::found_with(lab, database, binary, data.path(), environment);
         let members = founding.await.with_context(|| format!("founding {spec}"))?;
-        Ok(Self { nodes: Nodes::Cluster(Box::new(members)), database: None, security: None, _data: data })
+        Ok(Self {
+            nodes: Nodes::Cluster(Box::new(members)),
+            database: None,
+            cache: None,
+            security: None,
+            _data: data,
+        })
     }
 
     /// Where clients reach the node for `place`: places go round the nodes.
@@ -158,6 +172,7 @@ impl Deployment {
         };
         let database = database.and_then(postgres::Server::pid);
         parts.extend(database.map(|pid| Part { role: Role::Database, pid }));
+        parts.extend(self.cache.as_ref().map(|cache| Part { role: Role::Cache, pid: cache.pid() }));
         parts
     }
 
