@@ -13,6 +13,7 @@ pub mod pool;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
+pub mod together;
 pub mod transfer;
 pub mod vitals;
 
@@ -26,6 +27,7 @@ pub use meta::MetaStore;
 pub use pool::PoolStatus;
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrl};
 pub use sqlite::SqliteStore;
+pub use together::{Together, TogetherError};
 pub use vitals::{Durability, Vitals};
 
 /// A store that keeps both the log and the facts, in one database.

@@ -1,6 +1,7 @@
 //! The facts: accounts, sessions, communities, memberships, rooms, invites, markers.
 //!
-//! Reads are plain; unconditional writes are [`Effect`]s; the few conditional writes are methods.
+//! Reads are plain, and what many need at the same time is read for all of them at once; unconditional writes are
+//! [`Effect`]s; the few conditional writes are methods.
 
 use std::{collections::HashMap, fmt::Debug};
 
@@ -36,7 +37,9 @@ pub trait MetaStore: Send + Sync + Debug {
     /// Replaces the password hash.
     async fn set_password_hash(&self, user: UserId, hash: &str) -> Result<(), StoreError>;
     /// An account.
-    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.users(&[id]).await?.pop())
+    }
     /// Those of `ids` that exist, in any order.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     /// The account of that name.
@@ -49,7 +52,11 @@ pub trait MetaStore: Send + Sync + Debug {
     /// Keeps a new session.
     async fn create_session(&self, session: &Session) -> Result<(), StoreError>;
     /// A session, ended or not.
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.sessions(&[id]).await?.pop())
+    }
+    /// Those of `ids` that were begun, ended or not, in any order.
+    async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError>;
     /// Sessions of a user that have not ended, newest first, at most 1,000.
     async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
     /// Replaces the refresh token if `old_hash` is still the one in force and the session has not
@@ -72,11 +79,17 @@ pub trait MetaStore: Send + Sync + Debug {
     async fn forget_secret(&self, name: &str) -> Result<bool, StoreError>;
 
     /// A community.
-    async fn community(&self, id: CommunityId) -> Result<Option<Community>, StoreError>;
+    async fn community(&self, id: CommunityId) -> Result<Option<Community>, StoreError> {
+        Ok(self.communities(&[id]).await?.pop())
+    }
+    /// Those of `ids` that exist, in any order.
+    async fn communities(&self, ids: &[CommunityId]) -> Result<Vec<Community>, StoreError>;
     /// The oldest community of that name.
     async fn community_by_name(&self, name: &str) -> Result<Option<Community>, StoreError>;
     /// Communities a user is a member of, by id.
     async fn communities_of(&self, user: UserId) -> Result<Vec<Community>, StoreError>;
+    /// All memberships of users, by community.
+    async fn memberships(&self, users: &[UserId]) -> Result<Vec<Member>, StoreError>;
     /// A membership.
     async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Member>, StoreError>;
     /// Members by user id after `after`, at most `limit`; with `prefix`, those whose name or display
@@ -94,11 +107,17 @@ pub trait MetaStore: Send + Sync + Debug {
     async fn acquainted(&self, one: UserId, other: UserId) -> Result<bool, StoreError>;
 
     /// A room.
-    async fn room(&self, id: RoomId) -> Result<Option<Room>, StoreError>;
+    async fn room(&self, id: RoomId) -> Result<Option<Room>, StoreError> {
+        Ok(self.rooms(&[id]).await?.pop())
+    }
+    /// Those of `ids` that exist, in any order.
+    async fn rooms(&self, ids: &[RoomId]) -> Result<Vec<Room>, StoreError>;
     /// Rooms of a community, by position and id; threads only when asked for.
     async fn rooms_of(&self, community: CommunityId, threads: bool) -> Result<Vec<Room>, StoreError>;
     /// Every room a user is a member of in its own right: private rooms, conversations; by id.
     async fn own_rooms(&self, user: UserId) -> Result<Vec<Room>, StoreError>;
+    /// The same of several users, as ids, by room.
+    async fn own_rooms_of(&self, users: &[UserId]) -> Result<Vec<(UserId, RoomId)>, StoreError>;
     /// Whether a user is a member of a room of own membership.
     async fn is_room_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError>;
     /// Members of a room of own membership, by user id after `after`, at most `limit`, with `prefix`
@@ -127,15 +146,28 @@ pub trait MetaStore: Send + Sync + Debug {
     async fn give_back_invite(&self, code: &str) -> Result<(), StoreError>;
 
     /// Read markers of a user, by room.
-    async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError>;
+    async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError> {
+        Ok(self.markers_of(&[user]).await?.into_iter().map(|((_, room), seq)| (room, seq)).collect())
+    }
+    /// Read markers of several users.
+    async fn markers_of(&self, users: &[UserId]) -> Result<HashMap<(UserId, RoomId), Seq>, StoreError>;
     /// For each of `rooms` in which the user has unread mentions (of the user, or of everyone, after
     /// the stored read marker), how many.
-    async fn mention_counts(&self, user: UserId, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, StoreError>;
+    async fn mention_counts(&self, user: UserId, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, StoreError> {
+        let asked: Vec<_> = rooms.iter().map(|room| (user, *room)).collect();
+        Ok(self.mentions_of(&asked).await?.into_iter().map(|((_, room), count)| (room, count)).collect())
+    }
+    /// The same of several users, each in rooms of their own.
+    async fn mentions_of(&self, asked: &[(UserId, RoomId)]) -> Result<HashMap<(UserId, RoomId), u64>, StoreError>;
 
     /// Keeps what sessions need to resume, each in place of what was kept for it before.
     async fn put_resume_states(&self, states: &[ResumeState]) -> Result<(), StoreError>;
     /// What was kept for a session.
-    async fn resume_state(&self, session: u64) -> Result<Option<ResumeState>, StoreError>;
+    async fn resume_state(&self, session: u64) -> Result<Option<ResumeState>, StoreError> {
+        Ok(self.resume_states(&[session]).await?.pop())
+    }
+    /// What was kept for those of `sessions` for which anything was, in any order.
+    async fn resume_states(&self, sessions: &[u64]) -> Result<Vec<ResumeState>, StoreError>;
     /// Forgets what was written before `before`; returns how many.
     async fn forget_resume_states(&self, before: Timestamp) -> Result<u64, StoreError>;
 

@@ -48,6 +48,13 @@ pub(crate) trait Database: Send + Sync + Debug {
     /// The list bound to a parameter, as a table `wanted` of one column `value`.
     fn list(parameter: usize, of: ListOf) -> String;
 
+    /// The pairs bound from a parameter on by [`Database::bind_pairs`], as a table `wanted` of the columns `value` and
+    /// `other`.
+    fn pairs(parameter: usize) -> String;
+
+    /// Binds pairs of numbers.
+    fn bind_pairs(statement: Statement, pairs: impl Iterator<Item = (i64, i64)>) -> Statement;
+
     /// The statements for effects, in order.
     fn effects(effects: &[Effect]) -> Vec<Statement> {
         effects.iter().flat_map(effects::statements).collect()

@@ -108,6 +108,13 @@ pub async fn a_member_joins_changes_and_leaves(store: Arc<dyn Store>) {
     let of_ada = store.communities_of(ADA).await.expect("a read");
     assert_eq!(of_ada, [cats, owls], "by id");
     assert!(store.communities_of(EVE).await.expect("a read").is_empty());
+    let mut of_many = store.memberships(&[ADA, EVE, BOB, ADA]).await.expect("a read");
+    assert!(of_many.is_sorted_by_key(|member| member.community), "{of_many:?}");
+    of_many.sort_by_key(|member| (member.user, member.community));
+    assert_eq!(of_many, [member(CATS, ADA), ada.clone(), member(OWLS, BOB)]);
+    let mut named = store.communities(&[OWLS, CommunityId::from_raw(77), CATS, OWLS]).await.expect("a read");
+    named.sort_by_key(|community| community.id);
+    assert_eq!(named.iter().map(|community| community.id).collect::<Vec<_>>(), [CATS, OWLS]);
     assert_eq!(store.member_count(OWLS).await.expect("a read"), 2);
 
     let promoted = Member { extra_permissions: Permissions::NONE, joined_at: Timestamp(99), ..ada };

@@ -34,6 +34,10 @@ pub async fn a_marker_only_moves_forward(store: Arc<dyn Store>) {
     let wanted = HashMap::from([(ROOM, Seq(5)), (OTHER_ROOM, Seq(1))]);
     assert_eq!(at(ADA).await, wanted);
     assert_eq!(at(BOB).await, HashMap::from([(ROOM, Seq(2))]));
+    let of_both = store.markers_of(&[BOB, ADA, EVE, ADA]).await.expect("a read");
+    let each = [((ADA, ROOM), Seq(5)), ((ADA, OTHER_ROOM), Seq(1)), ((BOB, ROOM), Seq(2))];
+    assert_eq!(of_both, HashMap::from(each));
+    assert!(store.markers_of(&[]).await.expect("a read").is_empty());
     apply(&store, &[reads(ADA, ROOM, 9), reads(ADA, ROOM, 8)]).await;
     assert_eq!(at(ADA).await[&ROOM], Seq(9));
 }
@@ -60,6 +64,10 @@ pub async fn mentions_count_until_they_are_read(store: Arc<dyn Store>) {
     assert_eq!(asked.expect("a read"), HashMap::from([(OTHER_ROOM, 1)]));
     let none = store.mention_counts(ADA, &[]).await.expect("a read");
     assert!(none.is_empty());
+
+    let of_many = store.mentions_of(&[(BOB, ROOM), (ADA, ROOM), (BOB, OTHER_ROOM), (ADA, OTHER_ROOM)]).await;
+    let each = [((ADA, ROOM), 3), ((BOB, ROOM), 2), ((ADA, OTHER_ROOM), 1)];
+    assert_eq!(of_many.expect("a read"), HashMap::from(each));
 
     apply(&store, &[reads(ADA, ROOM, 4), reads(EVE, ROOM, 6)]).await;
     let left = HashMap::from([(ROOM, 1), (OTHER_ROOM, 1)]);

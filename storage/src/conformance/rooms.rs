@@ -111,6 +111,12 @@ pub async fn a_room_of_own_membership_has_its_members(store: Arc<dyn Store>) {
     apply(&store, &[enters(group, one)]).await;
     let own = store.own_rooms(one).await.expect("a read");
     assert_eq!(ids(&own), [10, 20], "by id");
+    let mut of_many = store.own_rooms_of(&[UserId::from_raw(2), one, UserId::from_raw(9)]).await.expect("a read");
+    assert!(of_many.is_sorted_by_key(|(_, room)| *room), "{of_many:?}");
+    of_many.sort_unstable();
+    assert_eq!(of_many, [(one, group), (one, secret), (UserId::from_raw(2), secret)]);
+    let both = store.rooms(&[secret, RoomId::from_raw(77), group, secret]).await.expect("a read");
+    assert_eq!(both.len(), 2);
     let page = async |after: Option<u64>, limit, prefix| {
         let after = after.map(UserId::from_raw);
         let users = store.room_members(secret, after, limit, prefix).await;

@@ -113,7 +113,7 @@ pub async fn of_many_uses_of_one_refresh_token_one_succeeds(store: Arc<dyn Store
         });
     }
     let won: Vec<[u8; 32]> = uses.join_all().await.into_iter().flatten().collect();
-    let found = store.session(PHONE).await.expect("a read");
+    let found = store.sessions(&[PHONE, SessionId::from_raw(9), PHONE]).await.expect("a read").pop();
     assert_eq!(won, [found.expect("kept").refresh_hash]);
 }
 
@@ -135,6 +135,17 @@ pub async fn what_a_session_resumes_from_is_replaced_and_forgotten(store: Arc<dy
     assert_eq!(kept(1).await, Some(newer.clone()));
     assert_eq!(kept(large).await, Some(first[1].clone()));
     assert_eq!(kept(2).await, None);
+
+    let many: Vec<ResumeState> = (100..700).map(|session| state(session, 50, &[1; 40])).collect();
+    store
+        .put_resume_states(&[many.as_slice(), &many[..3], std::slice::from_ref(&newer)].concat())
+        .await
+        .expect("a write");
+    let asked: Vec<u64> = (99..701).chain([1, 1]).collect();
+    let mut found = store.resume_states(&asked).await.expect("a read");
+    found.sort_by_key(|state| state.session);
+    assert_eq!(found, [std::slice::from_ref(&newer), many.as_slice()].concat());
+    assert!(store.resume_states(&[]).await.expect("a read").is_empty());
 
     let forget = async |before| {
         let forgotten = store.forget_resume_states(Timestamp(before)).await;

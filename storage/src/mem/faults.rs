@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -42,6 +42,7 @@ pub struct Faults {
     gate: watch::Sender<Gate>,
     reads: AtomicBool,
     writes: AtomicBool,
+    asked: AtomicU64,
 }
 
 impl Default for Faults {
@@ -51,6 +52,7 @@ impl Default for Faults {
             gate: watch::Sender::new(Gate::default()),
             reads: AtomicBool::new(false),
             writes: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
         }
     }
 }
@@ -97,7 +99,13 @@ impl Faults {
         self.appends.lock().pop_front()
     }
 
+    /// Reads asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     pub(super) fn check_read(&self, what: &'static str) -> Result<(), StoreError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         if self.reads.load(Ordering::SeqCst) {
             let source = "a test asked reads to fail".into();
             return Err(StoreError::Read { what, source });

@@ -53,6 +53,10 @@ impl Facts {
     }
 }
 
+fn distinct<T: Ord>(of: &[T]) -> impl Iterator<Item = &T> {
+    of.iter().collect::<BTreeSet<_>>().into_iter()
+}
+
 fn begins_with(text: &str, prefix: &str) -> bool {
     let head = text.as_bytes().get(..prefix.len());
     head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
@@ -94,15 +98,9 @@ impl MetaStore for MemStore {
         Ok(())
     }
 
-    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        Ok(self.read("an account")?.facts.users.get(&id).cloned())
-    }
-
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
         let facts = &self.read("accounts")?.facts;
-        let ids: BTreeSet<&UserId> = ids.iter().collect();
-        let known = ids.into_iter().filter_map(|id| facts.users.get(id));
-        Ok(known.cloned().collect())
+        Ok(distinct(ids).filter_map(|id| facts.users.get(id)).cloned().collect())
     }
 
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
@@ -131,8 +129,9 @@ impl MetaStore for MemStore {
         Ok(())
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        Ok(self.read("a session")?.facts.sessions.get(&id).cloned())
+    async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        let facts = &self.read("sessions")?.facts;
+        Ok(distinct(ids).filter_map(|id| facts.sessions.get(id)).cloned().collect())
     }
 
     async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
@@ -186,8 +185,9 @@ impl MetaStore for MemStore {
         Ok(secrets.remove(name).is_some())
     }
 
-    async fn community(&self, id: CommunityId) -> Result<Option<Community>, StoreError> {
-        Ok(self.read("a community")?.facts.communities.get(&id).cloned())
+    async fn communities(&self, ids: &[CommunityId]) -> Result<Vec<Community>, StoreError> {
+        let facts = &self.read("communities")?.facts;
+        Ok(distinct(ids).filter_map(|id| facts.communities.get(id)).cloned().collect())
     }
 
     async fn community_by_name(&self, name: &str) -> Result<Option<Community>, StoreError> {
@@ -201,6 +201,13 @@ impl MetaStore for MemStore {
         let all = facts.communities.values();
         let own = all.filter(|known| facts.is_member(known.id, user));
         Ok(own.cloned().collect())
+    }
+
+    async fn memberships(&self, users: &[UserId]) -> Result<Vec<Member>, StoreError> {
+        let facts = &self.read("memberships")?.facts;
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let theirs = facts.members.values().filter(|member| users.contains(&member.user));
+        Ok(theirs.cloned().collect())
     }
 
     async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Member>, StoreError> {
@@ -241,8 +248,9 @@ impl MetaStore for MemStore {
         Ok(facts.communities.keys().any(share) || facts.rooms.values().any(talk))
     }
 
-    async fn room(&self, id: RoomId) -> Result<Option<Room>, StoreError> {
-        Ok(self.read("a room")?.facts.rooms.get(&id).cloned())
+    async fn rooms(&self, ids: &[RoomId]) -> Result<Vec<Room>, StoreError> {
+        let facts = &self.read("rooms")?.facts;
+        Ok(distinct(ids).filter_map(|id| facts.rooms.get(id)).cloned().collect())
     }
 
     async fn rooms_of(&self, community: CommunityId, threads: bool) -> Result<Vec<Room>, StoreError> {
@@ -260,6 +268,13 @@ impl MetaStore for MemStore {
         let rooms = facts.rooms.values();
         let own = rooms.filter(|room| facts.is_room_member(room.id, user));
         Ok(own.cloned().collect())
+    }
+
+    async fn own_rooms_of(&self, users: &[UserId]) -> Result<Vec<(UserId, RoomId)>, StoreError> {
+        let facts = &self.read("rooms")?.facts;
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let theirs = facts.room_members.iter().filter(|(_, user)| users.contains(user));
+        Ok(theirs.map(|&(room, user)| (user, room)).collect())
     }
 
     async fn is_room_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError> {
@@ -331,16 +346,16 @@ impl MetaStore for MemStore {
         Ok(())
     }
 
-    async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError> {
+    async fn markers_of(&self, users: &[UserId]) -> Result<HashMap<(UserId, RoomId), Seq>, StoreError> {
         let facts = &self.read("read markers")?.facts;
-        let range = (user, RoomId::from_raw(0))..=(user, RoomId::from_raw(u64::MAX));
-        let own = facts.markers.range(range);
-        Ok(own.map(|(&(_, room), &seq)| (room, seq)).collect())
+        let of = |user: &UserId| (*user, RoomId::from_raw(0))..=(*user, RoomId::from_raw(u64::MAX));
+        let theirs = users.iter().flat_map(|user| facts.markers.range(of(user)));
+        Ok(theirs.map(|(&whose, &seq)| (whose, seq)).collect())
     }
 
-    async fn mention_counts(&self, user: UserId, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, StoreError> {
+    async fn mentions_of(&self, asked: &[(UserId, RoomId)]) -> Result<HashMap<(UserId, RoomId), u64>, StoreError> {
         let facts = &self.read("mentions")?.facts;
-        let counts = rooms.iter().map(|&room| (room, facts.unread_mentions(user, room)));
+        let counts = asked.iter().map(|&(user, room)| ((user, room), facts.unread_mentions(user, room)));
         Ok(counts.filter(|&(_, unread)| unread > 0).collect())
     }
 
@@ -350,9 +365,9 @@ impl MetaStore for MemStore {
         Ok(())
     }
 
-    async fn resume_state(&self, session: u64) -> Result<Option<ResumeState>, StoreError> {
-        let facts = &self.read("a resume state")?.facts;
-        Ok(facts.resume_states.get(&session).cloned())
+    async fn resume_states(&self, sessions: &[u64]) -> Result<Vec<ResumeState>, StoreError> {
+        let facts = &self.read("resume states")?.facts;
+        Ok(distinct(sessions).filter_map(|session| facts.resume_states.get(session)).cloned().collect())
     }
 
     async fn forget_resume_states(&self, before: Timestamp) -> Result<u64, StoreError> {

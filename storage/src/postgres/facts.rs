@@ -172,6 +172,15 @@ impl Database for PostgresStore {
         format!("unnest(${parameter}::{kind}[]) AS wanted(value)")
     }
 
+    fn pairs(parameter: usize) -> String {
+        format!("unnest(${parameter}::bigint[], ${}::bigint[]) AS wanted(value, other)", parameter + 1)
+    }
+
+    fn bind_pairs(statement: Statement, pairs: impl Iterator<Item = (i64, i64)>) -> Statement {
+        let (values, others): (Vec<i64>, Vec<i64>) = pairs.unzip();
+        statement.bind(values).bind(others)
+    }
+
     fn effects(effects: &[Effect]) -> Vec<Statement> {
         gathered(effects)
     }

@@ -71,7 +71,9 @@ const EDITS: &str =
     select!("WHERE room_id = $1 AND target = $2 AND seq > target AND kind = 2 ORDER BY seq LIMIT $3");
 /// Pins and unpins. Purges are left in, so that the partial index says the same.
 const MARKS: &str = select!("WHERE room_id = $1 AND kind IN (4, 7, 8) ORDER BY seq");
-const HEAD: &str = "SELECT seq FROM message WHERE room_id = $1 ORDER BY seq DESC LIMIT 1";
+const HEAD: &str = "SELECT coalesce((SELECT seq FROM message WHERE room_id = $1 ORDER BY seq DESC LIMIT 1), 0)";
+const HEADS: &str = "SELECT coalesce((SELECT seq FROM message WHERE room_id = wanted.value ORDER BY seq DESC LIMIT 1), 0) \
+                     FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(value, at) ORDER BY wanted.at";
 const RECENT_KEYS: &str = from_first_at!("client_msg_id IS NOT NULL ORDER BY seq DESC LIMIT $3");
 const FIND_KEY: &str = from_first_at!("sender = $3 AND client_msg_id = $4::uuid LIMIT 1");
 const AT: &str = with_later!(
@@ -227,12 +229,16 @@ impl PostgresStore {
     }
 
     pub(super) async fn read_heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, StoreError> {
-        let mut heads = Vec::with_capacity(rooms.len());
-        for room in rooms {
-            let rows = self.read("heads", Statement::of(HEAD).bind(room.to_sql())).await?;
-            heads.push(rows.first().map_or(Seq(0), |row| Seq::from_sql(row.number(0))));
-        }
-        Ok(heads)
+        let one = |room: &RoomId| Statement::of(HEAD).bind(room.to_sql());
+        let many = || Statement::of(HEADS).bind(rooms.iter().map(|room| room.to_sql()).collect::<Vec<i64>>());
+        let statement = match rooms {
+            [] => return Ok(Vec::new()),
+            // It opens one partition; the other, all of them.
+            [room] => one(room),
+            _ => many(),
+        };
+        let rows = self.read("heads", statement).await?;
+        Ok(rows.iter().map(|row| Seq::from_sql(row.number(0))).collect())
     }
 }
 

@@ -56,6 +56,17 @@ fn from(sql: &'static str) -> Statement {
     Statement::of(sql)
 }
 
+/// `sql`, which ends with a column, for those rows in which it is one of `ids`.
+fn among<D: Database>(sql: &str, ids: impl Iterator<Item = i64>) -> Statement {
+    let list = D::list(1, ListOf::Numbers);
+    Statement::of(format!("{sql} IN (SELECT wanted.value FROM {list})")).bind(numbers(ids))
+}
+
+/// The user and the room at the beginning of a row.
+fn whose(row: &impl Columns) -> (UserId, RoomId) {
+    (UserId::from_sql(row.number(0)), RoomId::from_sql(row.number(1)))
+}
+
 fn after_of(after: Option<UserId>) -> i64 {
     after.map_or(-1, UserId::to_sql)
 }
@@ -79,14 +90,8 @@ impl<D: Database> MetaStore for D {
         self.write("a password hash", vec![people::set_password(user, hash)]).await.map(drop)
     }
 
-    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        Ok(users(self, from("user_account u WHERE u.id = $1").bind(id.to_sql())).await?.pop())
-    }
-
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
-        let list = D::list(1, ListOf::Numbers);
-        let found = Statement::of(format!("user_account u WHERE u.id IN (SELECT wanted.value FROM {list})"));
-        users(self, found.bind(numbers(ids.iter().map(|id| id.to_sql())))).await
+        users(self, among::<D>("user_account u WHERE u.id", ids.iter().map(|id| id.to_sql()))).await
     }
 
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
@@ -106,8 +111,8 @@ impl<D: Database> MetaStore for D {
         self.write("a session", vec![people::create_session(session)]).await.map(drop)
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        Ok(sessions(self, from("session WHERE id = $1").bind(id.to_sql())).await?.pop())
+    async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        sessions(self, among::<D>("session WHERE id", ids.iter().map(|id| id.to_sql()))).await
     }
 
     async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
@@ -141,8 +146,8 @@ impl<D: Database> MetaStore for D {
         Ok(self.write("a secret", vec![forget]).await?.affected > 0)
     }
 
-    async fn community(&self, id: CommunityId) -> Result<Option<Community>, StoreError> {
-        Ok(communities(self, from("community c WHERE c.id = $1").bind(id.to_sql())).await?.pop())
+    async fn communities(&self, ids: &[CommunityId]) -> Result<Vec<Community>, StoreError> {
+        communities(self, among::<D>("community c WHERE c.id", ids.iter().map(|id| id.to_sql()))).await
     }
 
     async fn community_by_name(&self, name: &str) -> Result<Option<Community>, StoreError> {
@@ -155,10 +160,17 @@ impl<D: Database> MetaStore for D {
         communities(self, from(of).bind(user.to_sql())).await
     }
 
+    async fn memberships(&self, users: &[UserId]) -> Result<Vec<Member>, StoreError> {
+        let theirs = among::<D>("member WHERE user_id", users.iter().map(|user| user.to_sql()));
+        let found =
+            self.read("memberships", selecting(rows::MEMBER, theirs.then(" ORDER BY community_id"))).await?;
+        Ok(found.iter().map(rows::member).collect())
+    }
+
     async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Member>, StoreError> {
-        let sql = "SELECT community_id, user_id, extra_permissions, joined_at FROM member \
-                   WHERE community_id = $1 AND user_id = $2";
-        let found = self.read("a member", from(sql).bind(community.to_sql()).bind(user.to_sql())).await?;
+        let one = from("member WHERE community_id = $1 AND user_id = $2");
+        let one = selecting(rows::MEMBER, one.bind(community.to_sql()).bind(user.to_sql()));
+        let found = self.read("a member", one).await?;
         Ok(found.first().map(rows::member))
     }
 
@@ -193,8 +205,8 @@ impl<D: Database> MetaStore for D {
         Ok(count(self, from(sql).bind(one.to_sql()).bind(other.to_sql())).await? > 0)
     }
 
-    async fn room(&self, id: RoomId) -> Result<Option<Room>, StoreError> {
-        Ok(rooms(self, from("room r WHERE r.id = $1").bind(id.to_sql())).await?.pop())
+    async fn rooms(&self, ids: &[RoomId]) -> Result<Vec<Room>, StoreError> {
+        rooms(self, among::<D>("room r WHERE r.id", ids.iter().map(|id| id.to_sql()))).await
     }
 
     async fn rooms_of(&self, community: CommunityId, threads: bool) -> Result<Vec<Room>, StoreError> {
@@ -205,6 +217,12 @@ impl<D: Database> MetaStore for D {
     async fn own_rooms(&self, user: UserId) -> Result<Vec<Room>, StoreError> {
         let of = "room_member m JOIN room r ON r.id = m.room_id WHERE m.user_id = $1 ORDER BY r.id";
         rooms(self, from(of).bind(user.to_sql())).await
+    }
+
+    async fn own_rooms_of(&self, users: &[UserId]) -> Result<Vec<(UserId, RoomId)>, StoreError> {
+        let theirs = among::<D>("room_member WHERE user_id", users.iter().map(|user| user.to_sql()));
+        let found = self.read("rooms", selecting("user_id, room_id", theirs.then(" ORDER BY room_id"))).await?;
+        Ok(found.iter().map(|row| (UserId::from_sql(row.number(0)), RoomId::from_sql(row.number(1)))).collect())
     }
 
     async fn is_room_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError> {
@@ -258,37 +276,40 @@ impl<D: Database> MetaStore for D {
         self.write("an invite", vec![give_back]).await.map(drop)
     }
 
-    async fn markers(&self, user: UserId) -> Result<HashMap<RoomId, Seq>, StoreError> {
-        let sql = "SELECT room_id, read_seq FROM user_room WHERE user_id = $1";
-        let found = self.read("markers", from(sql).bind(user.to_sql())).await?;
-        let marker = |row: &D::Row| (RoomId::from_sql(row.number(0)), Seq::from_sql(row.number(1)));
-        Ok(found.iter().map(marker).collect())
+    async fn markers_of(&self, users: &[UserId]) -> Result<HashMap<(UserId, RoomId), Seq>, StoreError> {
+        let theirs = among::<D>("user_room WHERE user_id", users.iter().map(|user| user.to_sql()));
+        let found = self.read("markers", selecting("user_id, room_id, read_seq", theirs)).await?;
+        Ok(found.iter().map(|row| (whose(row), Seq::from_sql(row.number(2)))).collect())
     }
 
-    async fn mention_counts(&self, user: UserId, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, StoreError> {
+    async fn mentions_of(&self, asked: &[(UserId, RoomId)]) -> Result<HashMap<(UserId, RoomId), u64>, StoreError> {
         // One who is named and meant by everyone at once is mentioned once.
         let sql = format!(
-            "SELECT m.room_id, count(DISTINCT m.seq) FROM {} \
-             CROSS JOIN (SELECT $2 AS user_id UNION ALL SELECT 0) who \
-             CROSS JOIN mention m LEFT JOIN user_room r ON r.user_id = $2 AND r.room_id = m.room_id \
-             WHERE m.user_id = who.user_id AND m.room_id = wanted.value AND m.seq > coalesce(r.read_seq, 0) \
-             GROUP BY m.room_id",
-            D::list(1, ListOf::Numbers)
+            "SELECT wanted.value, wanted.other, count(DISTINCT m.seq) FROM {} \
+             CROSS JOIN (SELECT 0 AS everyone UNION ALL SELECT 1) who CROSS JOIN mention m \
+             LEFT JOIN user_room r ON r.user_id = wanted.value AND r.room_id = wanted.other \
+             WHERE m.user_id = CASE who.everyone WHEN 1 THEN 0 ELSE wanted.value END \
+             AND m.room_id = wanted.other AND m.seq > coalesce(r.read_seq, 0) \
+             GROUP BY wanted.value, wanted.other",
+            D::pairs(1)
         );
-        let counts = Statement::of(sql).bind(numbers(rooms.iter().map(|room| room.to_sql()))).bind(user.to_sql());
+        let counts =
+            D::bind_pairs(Statement::of(sql), asked.iter().map(|(user, room)| (user.to_sql(), room.to_sql())));
         let found = self.read("mentions", counts).await?;
-        Ok(found.iter().map(|row| (RoomId::from_sql(row.number(0)), row.count(1))).collect())
+        Ok(found.iter().map(|row| (whose(row), row.count(2))).collect())
     }
 
     async fn put_resume_states(&self, states: &[ResumeState]) -> Result<(), StoreError> {
-        let statements = states.iter().map(people::put_resume_state).collect();
-        self.write("resume states", statements).await.map(drop)
+        if states.is_empty() {
+            return Ok(());
+        }
+        self.write("resume states", people::put_resume_states(states)).await.map(drop)
     }
 
-    async fn resume_state(&self, session: u64) -> Result<Option<ResumeState>, StoreError> {
-        let sql = "SELECT session, user_id, state, saved_at FROM resume_state WHERE session = $1";
-        let found = self.read("a resume state", from(sql).bind(session.cast_signed())).await?;
-        Ok(found.first().map(rows::resume_state))
+    async fn resume_states(&self, sessions: &[u64]) -> Result<Vec<ResumeState>, StoreError> {
+        let kept = among::<D>("resume_state WHERE session", sessions.iter().map(|session| session.cast_signed()));
+        let found = self.read("resume states", selecting("session, user_id, state, saved_at", kept)).await?;
+        Ok(found.iter().map(rows::resume_state).collect())
     }
 
     async fn forget_resume_states(&self, before: Timestamp) -> Result<u64, StoreError> {

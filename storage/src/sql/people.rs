@@ -1,5 +1,7 @@
 //! Statements about accounts, signed-in devices, secrets and what sessions resume from.
 
+use std::collections::BTreeMap;
+
 use hubbub_protocol::{
     ids::{SessionId, UserId},
     time::Timestamp,
@@ -10,6 +12,10 @@ use super::{
     statement::{Statement, Value},
 };
 use crate::facts::{ResumeState, Session, User};
+
+/// Resume states put by one statement, largest first: three statements to prepare, whatever their number. `SQLite`'s
+/// driver looks for the names of parameters one after the other, so that many cost more than they save.
+const RESUME_ROWS: [usize; 3] = [64, 8, 1];
 
 pub(super) fn create_user(user: &User, password_hash: Option<&str>) -> Vec<Statement> {
     let password = password_hash.map(|hash| set_password(user.id, hash));
@@ -56,12 +62,32 @@ pub(super) fn secret_or(name: &str, fresh: &[u8]) -> Vec<Statement> {
     vec![Statement::of(keep).bind(name).bind(fresh), find]
 }
 
-pub(super) fn put_resume_state(state: &ResumeState) -> Statement {
-    let sql = "INSERT INTO resume_state (session, user_id, state, saved_at) VALUES ($1, $2, $3, $4) \
-               ON CONFLICT (session) DO UPDATE SET user_id = excluded.user_id, state = excluded.state, \
-               saved_at = excluded.saved_at";
-    let statement = Statement::of(sql).bind(state.session.cast_signed()).bind(state.user.to_sql());
-    statement.bind(state.state.as_slice()).bind(state.saved_at.0)
+pub(super) fn put_resume_states(states: &[ResumeState]) -> Vec<Statement> {
+    // One statement cannot put a row twice.
+    let newest: BTreeMap<u64, &ResumeState> = states.iter().map(|state| (state.session, state)).collect();
+    let newest: Vec<&ResumeState> = newest.into_values().collect();
+    let (mut rest, mut statements) = (newest.as_slice(), Vec::new());
+    for rows in RESUME_ROWS {
+        while rest.len() >= rows {
+            let (some, after) = rest.split_at(rows);
+            statements.push(put_some_resume_states(some));
+            rest = after;
+        }
+    }
+    statements
+}
+
+fn put_some_resume_states(states: &[&ResumeState]) -> Statement {
+    let row = |at: usize| format!("(${}, ${}, ${}, ${})", 4 * at + 1, 4 * at + 2, 4 * at + 3, 4 * at + 4);
+    let values = (0..states.len()).map(row).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO resume_state (session, user_id, state, saved_at) VALUES {values} ON CONFLICT (session) \
+         DO UPDATE SET user_id = excluded.user_id, state = excluded.state, saved_at = excluded.saved_at"
+    );
+    states.iter().fold(Statement::of(sql), |statement, state| {
+        let statement = statement.bind(state.session.cast_signed()).bind(state.user.to_sql());
+        statement.bind(state.state.as_slice()).bind(state.saved_at.0)
+    })
 }
 
 pub(super) fn use_invite(code: &str, now: Timestamp) -> Statement {

@@ -18,6 +18,8 @@ pub(crate) const SESSION: &str =
 /// Columns of a community, in the order of [`community`].
 pub(crate) const COMMUNITY: &str =
     "c.id, c.name, c.description, c.owner, c.public, c.member_permissions, c.created_at";
+/// Columns of a membership, in the order of [`member`].
+pub(crate) const MEMBER: &str = "community_id, user_id, extra_permissions, joined_at";
 /// Columns of an invite, in the order of [`invite`].
 pub(crate) const INVITE: &str = "code, community_id, made_by, max_uses, uses, expires_at, created_at";
 /// Columns of a room, in the order of [`room`].

@@ -36,6 +36,12 @@ impl Statement {
         self
     }
 
+    /// The same with more text.
+    pub(crate) fn then(mut self, sql: &str) -> Self {
+        self.sql.to_mut().push_str(sql);
+        self
+    }
+
     pub(crate) fn or_taken(mut self, what: &'static str) -> Self {
         self.taken = Some(what);
         self

@@ -142,6 +142,9 @@ async fn read_the_facts(store: &impl Store) {
     store.invites_of(community).await.expect("a read");
     store.markers(one).await.expect("a read");
     store.mention_counts(one, &[room]).await.expect("a read");
+    store.memberships(&[one]).await.expect("a read");
+    store.own_rooms_of(&[one]).await.expect("a read");
+    store.heads(&[room, ROOM]).await.expect("a read");
     store.resume_state(1).await.expect("a read");
     for kind in [ImportKind::Message, ImportKind::User] {
         store.imported(community, kind, &names).await.expect("a read");

@@ -89,6 +89,15 @@ impl Database for SqliteStore {
         format!("json_each(${parameter}) AS wanted")
     }
 
+    fn pairs(parameter: usize) -> String {
+        format!("(SELECT value ->> 0 AS value, value ->> 1 AS other FROM json_each(${parameter})) AS wanted")
+    }
+
+    fn bind_pairs(statement: Statement, pairs: impl Iterator<Item = (i64, i64)>) -> Statement {
+        let pairs = pairs.map(|(value, other)| format!("[{value},{other}]")).collect::<Vec<_>>().join(",");
+        statement.bind(format!("[{pairs}]").as_str())
+    }
+
     async fn read(&self, what: &'static str, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
         let failed = read_failed(what);
         let mut connection = self.reader().await.map_err(&failed)?;
