@@ -59,6 +59,9 @@ pub const HIGHER_DIALS_AFTER: Duration = Duration::from_millis(200);
 pub const HANDSHAKES_MAX: usize = 256;
 /// Streams that a peer may open: its lanes and answers come to 24.
 pub const STREAMS_MAX: u32 = 32;
+/// Packets that a node takes before it acknowledges them at once; fewer are acknowledged within 25 ms. An acknowledgement
+/// is a packet, and costs both ends what a message does.
+pub(super) const PACKETS_UNACKNOWLEDGED: u32 = 10;
 /// Unacknowledged bytes of one lane at the receiver: 4 MiB, the most that waits in most classes.
 pub const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// Unacknowledged bytes of a link: four full lanes.

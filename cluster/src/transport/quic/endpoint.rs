@@ -3,15 +3,15 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::{
     limits::{
-        INITIAL_RTT, KEEP_ALIVE, LINK_SILENCE_MAX, LINK_WINDOW_BYTES, SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
-        STREAMS_MAX, WHISPER_BUFFER_BYTES,
+        INITIAL_RTT, KEEP_ALIVE, LINK_SILENCE_MAX, LINK_WINDOW_BYTES, PACKETS_UNACKNOWLEDGED, SOCKET_BUFFER_BYTES,
+        STREAM_WINDOW_BYTES, STREAMS_MAX, WHISPER_BUFFER_BYTES,
     },
     track::Purpose,
 };
@@ -77,11 +77,14 @@ fn socket(listen: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
 
 fn settings() -> TransportConfig {
     let mut settings = TransportConfig::default();
+    let mut acknowledging = AckFrequencyConfig::default();
+    acknowledging.ack_eliciting_threshold(PACKETS_UNACKNOWLEDGED.into());
     let silence_ms = u32::try_from(LINK_SILENCE_MAX.as_millis()).unwrap_or(u32::MAX);
     settings
         .max_idle_timeout(Some(VarInt::from_u32(silence_ms).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .initial_rtt(INITIAL_RTT)
+        .ack_frequency_config(Some(acknowledging))
         .max_concurrent_uni_streams(STREAMS_MAX.into())
         // The greeting's.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
