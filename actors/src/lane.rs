@@ -4,7 +4,7 @@
 //! A lane serves a fixed set of shards and has one batch in flight. At low load there is no timer: an
 //! append that finds the lane idle is committed at once, and whatever arrives meanwhile makes up the
 //! next batch. Above [`pace::LINGER_ABOVE_PER_S`] a commit would hold one or two events and cost as much as
-//! a hundred, so a batch waits [`task::LINGER`] for company.
+//! a hundred, so a batch waits [`pace::Pace::linger`] for company.
 //!
 //! # Invariants
 //!
@@ -36,10 +36,10 @@ use tokio::sync::{mpsc, oneshot};
 use self::task::Task;
 use crate::{meter::Meters, room::RoomRef};
 
-/// Events of one batch: at 400 bytes each, 100 KB and about a millisecond to commit.
-const BATCH_EVENTS_MAX: usize = 256;
-/// Appends that may wait for a lane: eight batches, a few milliseconds of work.
-pub const LANE_QUEUE_MAX: usize = 8 * BATCH_EVENTS_MAX;
+/// Events of one batch: at 400 bytes each, 400 KB and a few milliseconds to commit.
+const BATCH_EVENTS_MAX: usize = 1_024;
+/// Appends that may wait for a lane: two batches and more, some tens of milliseconds of work.
+pub const LANE_QUEUE_MAX: usize = 2 * BATCH_EVENTS_MAX;
 
 /// Events of one room on their way to the disk.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct Append {
     pub events: Vec<(Event, Arc<Frame>)>,
     /// Facts that commit with them.
     pub effects: Vec<Effect>,
+    /// Whether they may wait for company.
+    pub may_wait: bool,
 }
 
 enum Job {

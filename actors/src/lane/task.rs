@@ -28,8 +28,6 @@ use super::{
 };
 use crate::meter::Meters;
 
-/// How long a batch waits for company. At 200 events a second it gathers five.
-pub(super) const LINGER: Duration = Duration::from_millis(20);
 /// Events that are company enough.
 const LINGER_EVENTS: usize = 32;
 /// Pause between two tries to learn what became of a batch.
@@ -68,15 +66,19 @@ impl Task {
         let mut pace = Pace::new();
         let mut left = None;
         while let Some(first) = next_job(&mut left, &mut queue).await {
-            if pace.is_brisk()
+            let waits = pace.is_brisk()
                 && queue.len() < LINGER_EVENTS
-                && matches!(&first, Job::Append(a) if a.events.len() < LINGER_EVENTS)
-            {
-                tokio::time::sleep(LINGER).await;
+                && matches!(&first, Job::Append(a) if a.may_wait && a.events.len() < LINGER_EVENTS);
+            if waits {
+                tokio::time::sleep(pace.linger()).await;
             }
             let appends;
             (appends, left) = collect(first, &mut queue, &mut after);
-            pace.note(appends.iter().map(|append| append.events.len()).sum());
+            let events = appends.iter().map(|append| append.events.len()).sum();
+            pace.note(events);
+            if waits {
+                pace.waited(events);
+            }
             if !appends.is_empty() {
                 self.commit(appends).await;
             }

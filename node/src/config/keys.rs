@@ -192,8 +192,9 @@ keys! {
         url: String = "sqlite".to_owned(),
             Rule::Where("\"sqlite\", or a URL as postgres://USER:PASSWORD@HOST:PORT/DATABASE", |url| store::is_known(url));
         /// Connections to PostgreSQL that append messages, each for its share of the shards.
-        /// One carries thousands of messages a second; more keep a slow disk of the server's busy.
-        lanes: u8 = 4, Rule::Within("a number", 1, 64, "4");
+        /// One carries tens of thousands of messages a second, and a commit for many rooms costs less than many commits;
+        /// more keep a slow disk of the server's busy.
+        lanes: u8 = 1, Rule::Within("a number", 1, 64, "1");
         /// Connections to PostgreSQL that read.
         /// The server's `max_connections` must allow for lanes, readers and writers of all nodes.
         readers: u8 = 8, Rule::Within("a number", 1, 128, "8");

@@ -45,7 +45,8 @@ impl RoomState {
                 return;
             }
         }
-        self.store(Stamp::NONE, numbered, effects);
+        // Whoever takes an archive in waits for each part.
+        self.hand_in(Stamp::NONE, numbered, effects, false);
     }
 
     /// Stores an archive that another node built for the place `first`, or refuses.
@@ -70,6 +71,10 @@ impl RoomState {
 
     /// Takes events in that were `asked` for at that moment, and hands them to the appender.
     pub(super) fn store(&mut self, asked: Stamp, events: Vec<(Event, Done)>, effects: Vec<Effect>) {
+        self.hand_in(asked, events, effects, true);
+    }
+
+    fn hand_in(&mut self, asked: Stamp, events: Vec<(Event, Done)>, effects: Vec<Effect>, may_wait: bool) {
         let Some(core) = &mut self.core else { return };
         let lane = self.context.lane(self.context.shard_of(self.room)).clone();
         if lane.is_full() {
@@ -83,6 +88,7 @@ impl RoomState {
             dead: self.dead.clone(),
             events: Vec::with_capacity(events.len()),
             effects,
+            may_wait,
         };
         let handed = self.context.meters.stamp();
         self.context.meters.queue.observe(asked, handed);
