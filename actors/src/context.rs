@@ -18,7 +18,7 @@ use hubbub_protocol::{
     shard::ShardId,
     time::Timestamp,
 };
-use hubbub_storage::{HintCache, Store};
+use hubbub_storage::{HintCache, Store, Together, facts::ResumeState};
 use parking_lot::{Mutex, RwLock};
 use ractor::ActorCell;
 use tokio::sync::{Semaphore, watch};
@@ -212,6 +212,8 @@ pub struct Context {
     pub sessions: SessionSlots,
     /// What sessions need to be resumed, not yet written.
     pub unsaved: Unsaved,
+    /// What sessions were saved as, for those that are resumed here.
+    pub(crate) saved_states: Together<u64, Arc<ResumeState>>,
     /// The newest events of rooms ordered here, for the cache.
     pub tails: Tails,
     /// What sessions followed when that was last saved, for the cache.

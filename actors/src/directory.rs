@@ -9,6 +9,7 @@
 
 mod forgetting;
 mod kept;
+mod many;
 mod memberships;
 mod rights;
 
@@ -29,12 +30,12 @@ use hubbub_protocol::{
     room::RoomKind,
 };
 use hubbub_storage::{
-    ErrorChain, Store, StoreError,
+    ErrorChain, Store, TogetherError,
     facts::{Community, Member, Room, User},
 };
 use moka::sync::Cache;
 
-use self::{kept::Kept, memberships::Memberships};
+use self::{kept::Kept, many::Many, memberships::Memberships};
 pub use self::{
     kept::{CACHES, CacheStatus},
     rights::{community_rights, room_rights},
@@ -43,8 +44,8 @@ use crate::answer::unavailable;
 
 /// Rooms, communities and users kept: about 500 bytes each, 50 MB in all.
 const FACTS_MAX: u64 = 100_000;
-/// Memberships kept: about 150 bytes each, 75 MB at most.
-const MEMBERS_MAX: u64 = 500_000;
+/// Newest seqs kept: about 100 bytes each, 50 MB at most.
+const HEADS_MAX: u64 = 500_000;
 /// How old a member count may be.
 const COUNT_AGE_MAX: Duration = Duration::from_secs(2);
 
@@ -61,14 +62,13 @@ pub struct Access {
 /// See the module.
 pub struct Directory {
     store: Arc<dyn Store>,
+    many: Many,
     placement: Arc<dyn Placement>,
     /// Raised whenever a fact changes that may take a right away.
     version: AtomicU64,
     rooms: Kept<RoomId, Option<Arc<Room>>>,
     communities: Kept<CommunityId, Option<Arc<Community>>>,
     users: Kept<UserId, Option<Arc<User>>>,
-    members: Kept<(CommunityId, UserId), Option<Arc<Member>>>,
-    room_members: Kept<(RoomId, UserId), bool>,
     lists: Kept<CommunityId, Arc<Vec<Arc<Room>>>>,
     memberships: Kept<UserId, Arc<Memberships>>,
     counts: Kept<RoomId, u64>,
@@ -86,24 +86,29 @@ impl Directory {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, placement: Arc<dyn Placement>) -> Self {
         Self {
+            many: Many::of(&store),
             store,
             placement,
             version: AtomicU64::new(0),
             rooms: Kept::with_room_for(FACTS_MAX),
             communities: Kept::with_room_for(FACTS_MAX),
             users: Kept::with_room_for(FACTS_MAX),
-            members: Kept::with_room_for(MEMBERS_MAX),
-            room_members: Kept::with_room_for(MEMBERS_MAX),
             lists: Kept::with_room_for(FACTS_MAX / 10),
             memberships: Kept::with_room_for(FACTS_MAX),
             counts: Cache::builder().max_capacity(FACTS_MAX).time_to_live(COUNT_AGE_MAX).build().into(),
-            heads: Cache::new(MEMBERS_MAX),
+            heads: Cache::new(HEADS_MAX),
         }
     }
 
-    async fn cached<K, V, F>(&self, cache: &Kept<K, V>, key: K, read: impl Fn() -> F + Send) -> Result<V, Refusal>
+    async fn cached<K, V, F, E>(
+        &self,
+        cache: &Kept<K, V>,
+        key: K,
+        read: impl Fn() -> F + Send,
+    ) -> Result<V, Refusal>
     where
-        F: Future<Output = Result<V, StoreError>> + Send,
+        F: Future<Output = Result<V, E>> + Send,
+        E: std::error::Error + 'static,
         K: Hash + Eq + Send + Sync + Clone + 'static,
         V: Clone + Send + Sync + 'static,
     {
@@ -129,7 +134,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`, as every method here.
     pub async fn room(&self, id: RoomId) -> Result<Option<Arc<Room>>, Refusal> {
-        self.cached(&self.rooms, id, || async move { Ok(self.store.room(id).await?.map(Arc::new)) }).await
+        self.cached(&self.rooms, id, || self.many.rooms.get(id)).await
     }
 
     /// A room, if it is in memory.
@@ -143,8 +148,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn community(&self, id: CommunityId) -> Result<Option<Arc<Community>>, Refusal> {
-        self.cached(&self.communities, id, || async move { Ok(self.store.community(id).await?.map(Arc::new)) })
-            .await
+        self.cached(&self.communities, id, || self.many.communities.get(id)).await
     }
 
     /// A user.
@@ -152,7 +156,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, Refusal> {
-        self.cached(&self.users, id, || async move { Ok(self.store.user(id).await?.map(Arc::new)) }).await
+        self.cached(&self.users, id, || self.many.users.get(id)).await
     }
 
     /// The rooms of a community, threads aside.
@@ -160,10 +164,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn rooms_of(&self, id: CommunityId) -> Result<Arc<Vec<Arc<Room>>>, Refusal> {
-        let read = || async move {
-            let rooms = self.store.rooms_of(id, false).await?;
-            Ok(Arc::new(rooms.into_iter().map(Arc::new).collect()))
-        };
+        let read = || async move { Ok::<_, TogetherError>(self.many.lists.get(id).await?.unwrap_or_default()) };
         self.cached(&self.lists, id, read).await
     }
 
@@ -172,8 +173,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn member(&self, community: CommunityId, user: UserId) -> Result<Option<Arc<Member>>, Refusal> {
-        let read = || async move { Ok(self.store.member(community, user).await?.map(Arc::new)) };
-        self.cached(&self.members, (community, user), read).await
+        Ok(self.memberships(user).await?.of(community))
     }
 
     /// Whether a user is a member of a room of own membership.
@@ -181,8 +181,7 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn room_member(&self, room: RoomId, user: UserId) -> Result<bool, Refusal> {
-        let read = || async move { self.store.is_room_member(room, user).await };
-        self.cached(&self.room_members, (room, user), read).await
+        Ok(self.memberships(user).await?.has(room))
     }
 
     /// How many members a room has; at most two seconds old.
@@ -208,7 +207,8 @@ impl Directory {
         let known: Vec<Option<Seq>> = rooms.iter().map(noted).collect();
         let missing: Vec<RoomId> =
             rooms.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(room, _)| *room).collect();
-        let read = if missing.is_empty() { Vec::new() } else { self.read(self.store.heads(&missing).await)? };
+        let read = self.read(self.many.heads.get_all(missing.iter().copied()).await)?;
+        let read: Vec<Seq> = read.into_iter().map(Option::unwrap_or_default).collect();
         for (room, head) in missing.iter().zip(&read).filter(|(room, _)| self.is_ordered_here(**room)) {
             // A commit that came meanwhile is newer than what was read.
             self.heads.entry(*room).or_insert(*head);
@@ -221,6 +221,14 @@ impl Directory {
             })
         });
         Ok(found.collect())
+    }
+
+    /// The newest seq of a room, read now, together with those of others that are read at the same time.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn stored_head(&self, room: RoomId) -> Result<Seq, TogetherError> {
+        Ok(self.many.heads.get(room).await?.unwrap_or_default())
     }
 
     /// Whether this node orders a room, so that no head of it is stored without being noted here.
@@ -243,7 +251,7 @@ impl Directory {
     ///
     /// # Errors
     /// `unavailable`.
-    pub fn read<T>(&self, read: Result<T, StoreError>) -> Result<T, Refusal> {
+    pub fn read<T>(&self, read: Result<T, impl std::error::Error + 'static>) -> Result<T, Refusal> {
         read.map_err(|error| {
             tracing::warn!(error = %ErrorChain(&error), "could not read from the store");
             unavailable()
@@ -300,12 +308,12 @@ impl Directory {
             Some(parent) => self.rooms.get(&parent.room)??,
             None => facts.clone(),
         };
-        let in_room = if above.own_membership() { self.room_members.get(&(above.id, user))? } else { true };
+        let in_room = if above.own_membership() { self.memberships.get(&user)?.has(above.id) } else { true };
         let permissions = match above.community {
             None if in_room => Permissions::CONVERSATION,
             None => Permissions::NONE,
             Some(community) => {
-                let member = self.members.get(&(community, user))?;
+                let member = self.memberships.get(&user)?.of(community);
                 let above = self.communities.get(&community)??;
                 let rights = community_rights(&above, user, member.as_deref());
                 room_rights(&facts, rights, in_room)
@@ -320,7 +328,7 @@ impl Directory {
     pub fn known_to_administer(&self, user: UserId, room: RoomId) -> bool {
         let known = || {
             let community = self.rooms.get(&room)??.community?;
-            let member = self.members.get(&(community, user))?;
+            let member = self.memberships.get(&user)?.of(community);
             let facts = self.communities.get(&community)??;
             Some(community_rights(&facts, user, member.as_deref()))
         };

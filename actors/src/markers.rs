@@ -7,7 +7,12 @@
 //!
 //! [`HubConfig::write_behind_every`]: crate::context::HubConfig::write_behind_every
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use futures_util::FutureExt as _;
 
 use hubbub_protocol::{
     event::{Event, EventBody},
@@ -16,7 +21,7 @@ use hubbub_protocol::{
     push::{NotifyReason, Push},
     room::RoomKind,
 };
-use hubbub_storage::{Effect, ErrorChain, StoreError};
+use hubbub_storage::{Effect, ErrorChain, Store, StoreError, Together, TogetherError};
 use parking_lot::Mutex;
 
 use crate::context::Context;
@@ -38,36 +43,67 @@ struct Reader {
     rooms: HashMap<RoomId, Marker>,
 }
 
-/// Read markers of the users who are here.
+/// A user whose markers are to be read, and the rooms whose mentions are to be counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Entering {
+    user: UserId,
+    rooms: Arc<[RoomId]>,
+}
+
+/// What the store keeps of a user.
 #[derive(Debug, Default)]
+struct Stored {
+    read: Vec<(RoomId, Seq)>,
+    mentions: HashMap<RoomId, u64>,
+}
+
+/// Read markers of the users who are here.
+#[derive(Debug)]
 pub struct Markers {
+    stored: Together<Entering, Arc<Stored>>,
     readers: Mutex<HashMap<UserId, Reader>>,
     dirty: Mutex<BTreeMap<(UserId, RoomId), Seq>>,
 }
 
 impl Markers {
+    /// Nobody is here yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            stored: Together::new(move |entering| read(store.clone(), entering).boxed()),
+            readers: Mutex::default(),
+            dirty: Mutex::default(),
+        }
+    }
+
+    /// Holds a user's markers in memory for one more session, if they are there already.
+    pub fn enter_again(&self, user: UserId) -> bool {
+        let mut readers = self.readers.lock();
+        let Some(reader) = readers.get_mut(&user) else { return false };
+        reader.sessions += 1;
+        true
+    }
+
     /// Holds a user's markers in memory until [`Markers::leave`]; reads them when nobody holds them
     /// yet. `heads` are the rooms the user may see, with their newest seqs.
     ///
     /// # Errors
-    /// [`StoreError::Read`].
-    pub async fn enter(&self, context: &Context, user: UserId, heads: &[(RoomId, Seq)]) -> Result<(), StoreError> {
-        if let Some(reader) = self.readers.lock().get_mut(&user) {
-            reader.sessions += 1;
+    /// When they cannot be read.
+    pub async fn enter(&self, user: UserId, heads: &[(RoomId, Seq)]) -> Result<(), TogetherError> {
+        if self.enter_again(user) {
             return Ok(());
         }
-        let rooms: Vec<RoomId> = heads.iter().map(|(room, _)| *room).collect();
-        let read = context.store.markers(user).await?;
-        let mentions = context.store.mention_counts(user, &rooms).await?;
+        let entering = Entering { user, rooms: heads.iter().map(|(room, _)| *room).collect() };
+        let stored = self.stored.get(entering).await?.unwrap_or_default();
         let mut readers = self.readers.lock();
         let reader = readers.entry(user).or_default();
         reader.sessions += 1;
-        for (room, seq) in read {
-            let marker = reader.rooms.entry(room).or_default();
-            marker.read = marker.read.max(seq);
+        for (room, seq) in &stored.read {
+            let marker = reader.rooms.entry(*room).or_default();
+            marker.read = marker.read.max(*seq);
         }
         for (room, head) in heads {
-            if let Some(count) = mentions.get(room) {
+            if let Some(count) = stored.mentions.get(room) {
                 let marker = reader.rooms.entry(*room).or_default();
                 (marker.mentions, marker.mentioned_at) = (marker.mentions.max(*count), *head);
             }
@@ -199,6 +235,24 @@ impl Markers {
             }
         }
     }
+}
+
+/// What the store keeps of users who come.
+async fn read(store: Arc<dyn Store>, entering: Vec<Entering>) -> Result<Vec<(Entering, Arc<Stored>)>, StoreError> {
+    let users: Vec<UserId> = entering.iter().map(|entering| entering.user).collect();
+    let pairs = entering.iter().flat_map(|entering| entering.rooms.iter().map(|room| (entering.user, *room)));
+    let pairs: Vec<(UserId, RoomId)> = pairs.collect();
+    let mut stored: HashMap<UserId, Stored> = HashMap::new();
+    for ((user, room), seq) in store.markers_of(&users).await? {
+        stored.entry(user).or_default().read.push((room, seq));
+    }
+    for ((user, room), count) in store.mentions_of(&pairs).await? {
+        stored.entry(user).or_default().mentions.insert(room, count);
+    }
+    let stored: HashMap<UserId, Arc<Stored>> =
+        stored.into_iter().map(|(user, stored)| (user, Arc::new(stored))).collect();
+    let of = |entering: Entering| stored.get(&entering.user).map(|stored| (entering, stored.clone()));
+    Ok(entering.into_iter().filter_map(of).collect())
 }
 
 /// Tells the mentioned, the other people of a conversation, and the author of an answered message,

@@ -24,7 +24,7 @@ mod telling;
 mod warming;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -127,8 +127,8 @@ pub enum RelayMessage {
     Warmed(Option<Vec<(Seq, Bytes)>>),
     /// Events read from the log to fill a hole.
     Healed(Result<Vec<StoredEvent>, StoreError>),
-    /// Events read from the log for one who subscribes.
-    Replayed { session: u64, read: Result<Vec<StoredEvent>, StoreError> },
+    /// Events after `after`, read from the log for those who subscribe and know what came before.
+    Replayed { after: Seq, read: Result<Vec<StoredEvent>, StoreError> },
     /// The newest seq on disk was read for one who knows more than the relay has heard of.
     HeadRead { session: u64, read: Result<Seq, StoreError> },
     /// Hand nothing more to this user; answered when that is so.
@@ -229,6 +229,8 @@ pub struct RelayState {
     early: HashMap<u64, Joining>,
     /// Followers whose past is being read.
     replaying: HashMap<u64, Joining>,
+    /// From where on the log is being read for them.
+    reading: BTreeSet<Seq>,
     typing: HashMap<UserId, Timestamp>,
     typing_timer: bool,
     empty_timer: bool,
@@ -270,6 +272,7 @@ impl Actor for RelayActor {
             waiting: Vec::new(),
             early: HashMap::new(),
             replaying: HashMap::new(),
+            reading: BTreeSet::new(),
             typing: HashMap::new(),
             typing_timer: false,
             empty_timer: false,
@@ -291,7 +294,7 @@ impl Actor for RelayActor {
             RelayMessage::Deliver(deliveries) => state.deliver(deliveries).await,
             RelayMessage::Warmed(read) => state.warmed(read).await,
             RelayMessage::Healed(read) => state.healed(read).await,
-            RelayMessage::Replayed { session, read } => state.replayed(session, read),
+            RelayMessage::Replayed { after, read } => state.replayed(after, read),
             RelayMessage::HeadRead { session, read } => state.head_read(session, read).await,
             RelayMessage::Revoke { user, done } => state.revoke(user, done),
             RelayMessage::Elsewhere { people, reported } => state.elsewhere(people, reported),

@@ -40,7 +40,7 @@ use hubbub_protocol::{
     ports::Clock,
     time::Timestamp,
 };
-use hubbub_storage::{Store, StoreError};
+use hubbub_storage::{Store, StoreError, TogetherError};
 use jsonwebtoken::jwk::JwkSet;
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,7 @@ pub enum VerifyError {
     Token(#[from] TokenRefused),
     /// Whether its session stands could not be found out.
     #[error(transparent)]
-    Store(Arc<StoreError>),
+    Store(TogetherError),
 }
 
 /// Signs people in. Cheap to clone.
@@ -234,7 +234,7 @@ impl Auth {
             return Ok(claims);
         }
         let keys = parts.keys.at(self.now()).await;
-        let keys = keys.map_err(|error| VerifyError::Store(Arc::new(error)))?;
+        let keys = keys.map_err(|error| VerifyError::Store(TogetherError::Store(Arc::new(error))))?;
         let AuthConfig { issuer, audience, .. } = &parts.config;
         let claims = token::verify(token, &keys, issuer, audience)?;
         parts.verified.insert(digest, claims.clone()).await;

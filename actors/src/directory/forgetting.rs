@@ -11,8 +11,6 @@ impl Directory {
             self.rooms.invalidate_all();
             self.communities.invalidate_all();
             self.users.invalidate_all();
-            self.members.invalidate_all();
-            self.room_members.invalidate_all();
             self.lists.invalidate_all();
             self.memberships.invalidate_all();
             self.counts.invalidate_all();
@@ -44,7 +42,6 @@ impl Directory {
     /// To be called after a membership of a community changed.
     pub fn forget_member(&self, community: CommunityId, user: UserId) {
         self.changed(|| {
-            self.members.invalidate(&(community, user));
             self.memberships.invalidate(&user);
             self.counts.invalidate(&community.log());
         });
@@ -53,7 +50,6 @@ impl Directory {
     /// To be called after a membership of a room changed.
     pub fn forget_room_member(&self, room: RoomId, user: UserId) {
         self.changed(|| {
-            self.room_members.invalidate(&(room, user));
             self.memberships.invalidate(&user);
             self.counts.invalidate(&room);
         });
@@ -63,7 +59,7 @@ impl Directory {
     /// private rooms too.
     pub fn forget_rooms_of_member(&self, rooms: &[RoomId], user: UserId) {
         self.changed(|| {
-            rooms.iter().for_each(|room| self.room_members.invalidate(&(*room, user)));
+            rooms.iter().for_each(|room| self.counts.invalidate(room));
             self.memberships.invalidate(&user);
         });
     }

@@ -73,20 +73,17 @@ where
 }
 
 /// The names of the caches.
-pub const CACHES: [&str; 8] =
-    ["rooms", "communities", "users", "members", "room_members", "room_lists", "memberships", "member_counts"];
+pub const CACHES: [&str; 6] = ["rooms", "communities", "users", "room_lists", "memberships", "member_counts"];
 
 impl Directory {
     /// How the caches have done.
     #[must_use]
     pub fn caches(&self) -> [CacheStatus; CACHES.len()] {
-        let [rooms, communities, users, members, room_members, room_lists, memberships, member_counts] = CACHES;
+        let [rooms, communities, users, room_lists, memberships, member_counts] = CACHES;
         [
             self.rooms.status(rooms),
             self.communities.status(communities),
             self.users.status(users),
-            self.members.status(members),
-            self.room_members.status(room_members),
             self.lists.status(room_lists),
             self.memberships.status(memberships),
             self.counts.status(member_counts),

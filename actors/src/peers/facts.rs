@@ -133,6 +133,7 @@ impl Context {
     pub(crate) async fn users_here(&self, community: Option<CommunityId>) -> Vec<UserId> {
         let users = self.sessions.users();
         let Some(community) = community else { return users };
+        self.directory.read_ahead(&users).await;
         let mut members = Vec::new();
         for user in users {
             if let Ok(Some(_)) = self.directory.member(community, user).await {
@@ -152,6 +153,7 @@ pub(crate) async fn judge(
     relay: ActorRef<RelayMessage>,
     then: Option<Seq>,
 ) {
+    context.directory.read_ahead(&users).await;
     for user in users {
         let Ok(_turn) = context.judging.acquire().await else { return };
         let judged = context.directory.access(user, room).await;

@@ -9,7 +9,9 @@ use hubbub_storage::{ErrorChain, StoreError, StoredEvent};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 
-use super::{Delivery, EMPTY_FOR, Follower, Joining, RelayMessage, RelayState, Subscription, Unread, wants};
+use super::{
+    Delivery, EMPTY_FOR, Follower, Joining, RING_MAX, RelayMessage, RelayState, Subscription, Unread, wants,
+};
 
 impl RelayState {
     pub(super) fn follow(&mut self, joining: Joining) {
@@ -84,32 +86,54 @@ impl RelayState {
         }
     }
 
-    /// Reads what a follower missed; live events meanwhile wait in the ring.
+    /// Reads what a follower missed; live events meanwhile wait in the ring. One read serves all who missed no more.
     pub(super) fn read_past(&mut self, joining: Joining, after: Seq) {
+        self.replaying.insert(joining.follower.session, joining);
+        if self.reading.range(..=after).next().is_some() {
+            return;
+        }
+        self.reading.insert(after);
         let (context, room, me) = (self.context.clone(), self.room, self.me.clone());
-        let session = joining.follower.session;
-        self.replaying.insert(session, joining);
         tokio::spawn(async move {
             let limit = usize::try_from(REPLAY_EVENTS_MAX).unwrap_or(usize::MAX);
             let read = context.store.events(room, after, limit).await;
-            let _ = me.cast(RelayMessage::Replayed { session, read });
+            let _ = me.cast(RelayMessage::Replayed { after, read });
         });
     }
 
-    pub(super) fn replayed(&mut self, session: u64, read: Result<Vec<StoredEvent>, StoreError>) {
-        let (Some(joining), Some(head)) = (self.replaying.remove(&session), self.head) else {
-            return;
-        };
-        match read {
+    pub(super) fn replayed(&mut self, after: Seq, read: Result<Vec<StoredEvent>, StoreError>) {
+        self.reading.remove(&after);
+        let Some(head) = self.head else { return };
+        let past = match read {
             Ok(events) => {
-                let past: Vec<Delivery> =
-                    events.iter().filter(|event| event.seq <= head).map(Delivery::stored).collect();
-                self.admit(joining, head, Some(past));
+                let seen = events.iter().filter(|event| event.seq <= head);
+                Some(seen.map(Delivery::stored).collect::<Vec<_>>())
             }
             Err(error) => {
                 tracing::warn!(room.id = %self.room, error = %ErrorChain(&error), "could not read what a follower missed");
-                self.admit(joining, head, None);
+                None
             }
+        };
+        let served = |joining: &Joining| joining.after.is_some_and(|own| own >= after);
+        let sessions: Vec<u64> =
+            self.replaying.iter().filter(|(_, joining)| served(joining)).map(|(session, _)| *session).collect();
+        for session in sessions {
+            let Some(joining) = self.replaying.remove(&session) else { continue };
+            let own = joining.after.unwrap_or(after);
+            let missed = past.as_ref().map(|past| past.iter().filter(|event| event.seq > own).cloned().collect());
+            self.admit(joining, head, missed);
+        }
+        self.keep_past(head, past.unwrap_or_default());
+    }
+
+    /// Puts what was read before what the ring holds, for those who come next, if the two join up.
+    fn keep_past(&mut self, head: Seq, mut past: Vec<Delivery>) {
+        let begin = self.ring.front().map_or(head.next(), |oldest| oldest.seq);
+        past.retain(|event| event.seq < begin);
+        let room = RING_MAX.saturating_sub(self.ring.len());
+        past.drain(..past.len().saturating_sub(room));
+        if past.last().is_some_and(|newest| newest.seq.next() == begin) {
+            past.into_iter().rev().for_each(|event| self.ring.push_front(event));
         }
     }
 

@@ -110,6 +110,8 @@ pub struct SessionState {
     pub(super) session: u64,
     pub(super) caller: Caller,
     pub(super) saved: Saved,
+    /// What the store has, of a session that was restored from it and has not been attached to yet.
+    pub(super) stored: Option<Box<Saved>>,
     pub(super) connection: Option<Arc<dyn Connection>>,
     pub(super) watched: Vec<UserId>,
     pub(super) pages: Pages,
@@ -185,6 +187,7 @@ impl SessionState {
             me: None,
             session,
             caller,
+            stored: None,
             saved,
             connection: None,
             watched: Vec::new(),
@@ -251,7 +254,10 @@ impl SessionState {
         if let Some(resume) = resume {
             self.resume(connection, resume).await;
         }
-        self.save();
+        // What is in the store as it is need not be written again.
+        if self.stored.take().is_none_or(|stored| *stored != self.saved) {
+            self.save();
+        }
     }
 
     /// Lets the user's home on another node know that a device is here, so that whoever has an answer from here on is

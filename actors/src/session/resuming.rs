@@ -32,17 +32,20 @@ impl SessionState {
             }
         }
         let rooms: Vec<(RoomId, Mode)> = self.saved.rooms.iter().map(|(room, mode)| (*room, *mode)).collect();
-        let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| *room).collect();
+        let ids: Vec<RoomId> =
+            rooms.iter().map(|(room, _)| *room).filter(|room| cursors.contains_key(room)).collect();
         let heads = self.context.directory.heads(&ids).await.unwrap_or_default();
+        let heads: BTreeMap<RoomId, Seq> = ids.into_iter().zip(heads).collect();
         let mut budget = RESUME_EVENTS_MAX;
         let mut begun = Vec::with_capacity(rooms.len());
-        for (at, (room, mode)) in rooms.into_iter().enumerate() {
+        for (room, mode) in rooms {
             let Ok(access) = self.context.directory.access(self.caller.user, room).await else {
                 self.saved.rooms.remove(&room);
                 continue;
             };
             let cursor = cursors.get(&room).copied();
-            let missed = cursor.map_or(0, |seq| heads.get(at).map_or(0, |head| head.0.saturating_sub(seq.0)));
+            let head = heads.get(&room).copied().unwrap_or_default();
+            let missed = cursor.map_or(0, |seq| head.0.saturating_sub(seq.0));
             let within = missed <= budget.min(REPLAY_EVENTS_MAX);
             budget -= if within { missed } else { 0 };
             let after = cursor.filter(|_| within);

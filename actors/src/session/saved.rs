@@ -6,13 +6,17 @@
 //!
 //! [`HubConfig::write_behind_every`]: crate::context::HubConfig::write_behind_every
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
+use futures_util::FutureExt as _;
 use hubbub_protocol::{
     ids::{RoomId, SessionId, UserId},
     op::{Intents, Mode},
 };
-use hubbub_storage::{StoreError, facts::ResumeState};
+use hubbub_storage::{Store, StoreError, Together, facts::ResumeState};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +68,18 @@ impl Saved {
         let rooms = live.chain(unread.into_iter().map(|room| (room, Mode::Unread))).collect();
         Some(Self { sid, intents: Intents::named(&intents), rooms })
     }
+}
+
+/// Reads what sessions were saved as.
+pub(crate) fn read_together(store: Arc<dyn Store>) -> Together<u64, Arc<ResumeState>> {
+    Together::new(move |sessions| {
+        let store = store.clone();
+        async move {
+            let states = store.resume_states(&sessions).await?.into_iter();
+            Ok(states.map(|state| (state.session, Arc::new(state))).collect())
+        }
+        .boxed()
+    })
 }
 
 /// States that have changed since they were last written.

@@ -8,6 +8,7 @@ use hubbub_protocol::{
     ids::{RoomId, Seq, SessionId, UserId},
     op::{Intents, Op},
     push::RoomState,
+    time::Timestamp,
 };
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -17,7 +18,7 @@ use super::{
     actor::SessionState,
     begin::{Begin, Resume},
     hints,
-    saved::Saved,
+    saved::{KEEP_MS, Saved},
     slots::Owner,
 };
 use crate::{
@@ -96,7 +97,7 @@ impl Sessions {
             CloseCode::GoingAway
         })?;
         let saved = Saved { sid: caller.sid, intents, rooms: std::collections::BTreeMap::new() };
-        self.insert(session, caller, saved);
+        self.insert(session, caller, saved, None);
         let begin = Begin::Identified(Box::new(Frame::ok(re, &begun)));
         let _ = self.context.sessions.send(
             &self.context,
@@ -143,20 +144,26 @@ impl Sessions {
             Some((_, saved)) => Some(saved),
             None => self.held_elsewhere(session, caller.user).await,
         };
-        let saved = match known {
-            Some(saved) => Some(saved),
+        let stored = match known {
+            Some(_) => None,
             None => {
-                let read = self.context.store.resume_state(session).await.map_err(|_| CloseCode::GoingAway)?;
-                read.and_then(|state| Saved::decode(&state.state))
+                let read = self.context.saved_states.get(session).await.map_err(|_| CloseCode::GoingAway)?;
+                read.and_then(|state| Some((Saved::decode(&state.state)?, state.saved_at)))
             }
         };
-        let saved = match saved {
+        // One that is not written again is forgotten [`KEEP_MS`] after it was.
+        let lasts = |saved_at: Timestamp| self.context.now().ms_since(saved_at).cast_signed() < KEEP_MS / 2;
+        let is_stored =
+            stored.as_ref().filter(|(_, saved_at)| lasts(*saved_at)).map(|(saved, _)| Box::new(saved.clone()));
+        let saved = match known.or(stored.map(|(saved, _)| saved)) {
             Some(saved) if saved.sid == caller.sid => saved,
             Some(_) => return Err(CloseCode::SessionUnknown),
             None => Saved { sid: caller.sid, intents: Intents::ALL, rooms: std::collections::BTreeMap::new() },
         };
-        self.enter(caller.user).await.map_err(|_| CloseCode::GoingAway)?;
-        self.insert(session, caller, saved);
+        if !self.context.markers.enter_again(caller.user) {
+            self.enter(caller.user).await.map_err(|_| CloseCode::GoingAway)?;
+        }
+        self.insert(session, caller, saved, is_stored);
         Ok(())
     }
 
@@ -166,9 +173,10 @@ impl Sessions {
         held.into_iter().find_map(|(_, held)| Saved::decode(&held.saved?))
     }
 
-    fn insert(&self, session: u64, caller: Caller, saved: Saved) {
+    fn insert(&self, session: u64, caller: Caller, saved: Saved, stored: Option<Box<Saved>>) {
         let (owner, away) = (Owner { user: caller.user, sid: caller.sid }, Away::default());
-        let state = SessionState::new(self.context.clone(), session, saved, caller, away.clone());
+        let mut state = SessionState::new(self.context.clone(), session, saved, caller, away.clone());
+        state.stored = stored;
         self.context.sessions.insert(session, owner, away, state);
     }
 
@@ -178,7 +186,7 @@ impl Sessions {
         let ids: Vec<RoomId> = rooms.iter().map(|room| room.id).collect();
         let heads = self.context.directory.heads(&ids).await?;
         let of_room: Vec<(RoomId, Seq)> = ids.into_iter().zip(heads.iter().copied()).collect();
-        let entered = self.context.markers.enter(&self.context, user, &of_room).await;
+        let entered = self.context.markers.enter(user, &of_room).await;
         self.context.directory.read(entered)?;
         Ok(rooms.into_iter().zip(heads).collect())
     }

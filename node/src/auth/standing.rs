@@ -9,14 +9,19 @@
 //!
 //! * After [`Standing::ended`] returns, [`Standing::of`] never answers that the session stands.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::FutureExt as _;
 use hubbub_protocol::{
     ids::{SessionId, UserId},
     time::Timestamp,
 };
-use hubbub_storage::{Store, StoreError};
-use moka::future::Cache;
+use hubbub_storage::{Store, StoreError, Together, TogetherError};
+use moka::sync::Cache;
 use parking_lot::Mutex;
 
 /// How long an answer of the store is believed. A session ended through another node is told of at once; when that
@@ -31,7 +36,7 @@ const ENDED_MARGIN_MS: i64 = 120_000;
 /// What is known of sessions.
 #[derive(Debug)]
 pub struct Standing {
-    store: Arc<dyn Store>,
+    read: Together<SessionId, UserId>,
     known: Cache<SessionId, Option<UserId>>,
     ended: Mutex<Ended>,
     token_ms: i64,
@@ -60,30 +65,26 @@ impl Standing {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, access_ttl: Duration) -> Self {
         Self {
-            store,
+            read: Together::new(move |sids| look_up(store.clone(), sids).boxed()),
             known: Cache::builder().max_capacity(KNOWN_MAX).time_to_live(KNOWN_FOR).build(),
             ended: Mutex::default(),
             token_ms: i64::try_from(access_ttl.as_millis()).unwrap_or(i64::MAX / 4),
         }
     }
 
-    async fn look_up(&self, sid: SessionId) -> Result<Option<UserId>, StoreError> {
-        let Some(session) = self.store.session(sid).await? else {
-            return Ok(None);
-        };
-        if session.ended_at.is_some() {
-            return Ok(None);
-        }
-        let user = self.store.user(session.user).await?;
-        Ok(user.filter(|user| !user.disabled).map(|user| user.id))
-    }
-
     /// Whose session `sid` is; `None` when it is over, was never begun, or its user is disabled.
     ///
     /// # Errors
-    /// [`StoreError::Read`] when it has to be looked up and cannot.
-    pub async fn of(&self, sid: SessionId) -> Result<Option<UserId>, Arc<StoreError>> {
-        let user = self.known.try_get_with(sid, self.look_up(sid)).await?;
+    /// When it has to be looked up and cannot.
+    pub async fn of(&self, sid: SessionId) -> Result<Option<UserId>, TogetherError> {
+        let user = match self.known.get(&sid) {
+            Some(known) => known,
+            None => {
+                let read = self.read.get(sid).await?;
+                self.known.insert(sid, read);
+                read
+            }
+        };
         let ended = self.ended.lock().until.contains_key(&sid);
         Ok(user.filter(|_| !ended))
     }
@@ -93,6 +94,17 @@ impl Standing {
         let until = now.plus_ms(self.token_ms.saturating_add(ENDED_MARGIN_MS));
         self.ended.lock().insert(sid, until, now);
     }
+}
+
+/// Those of `sids` that stand, with whose they are.
+async fn look_up(store: Arc<dyn Store>, sids: Vec<SessionId>) -> Result<Vec<(SessionId, UserId)>, StoreError> {
+    let mut standing = store.sessions(&sids).await?;
+    standing.retain(|session| session.ended_at.is_none());
+    let users: Vec<UserId> = standing.iter().map(|session| session.user).collect();
+    let users = store.users(&users).await?.into_iter();
+    let enabled: HashSet<UserId> = users.filter(|user| !user.disabled).map(|user| user.id).collect();
+    let standing = standing.into_iter().filter(|session| enabled.contains(&session.user));
+    Ok(standing.map(|session| (session.id, session.user)).collect())
 }
 
 #[cfg(test)]
@@ -117,11 +129,11 @@ mod tests {
     async fn a_look_up_that_was_under_way_does_not_bring_an_ended_session_back() {
         let standing = Standing::new(Arc::new(MemStore::new()), Duration::from_secs(900));
         let (sid, user) = (SessionId::from_raw(1), UserId::from_raw(2));
-        standing.known.insert(sid, Some(user)).await;
+        standing.known.insert(sid, Some(user));
         assert_eq!(standing.of(sid).await.expect("known"), Some(user));
         standing.ended(sid, Timestamp(0));
         // What the look-up had read before the end arrives after it.
-        standing.known.insert(sid, Some(user)).await;
+        standing.known.insert(sid, Some(user));
         assert_eq!(standing.of(sid).await.expect("known"), None);
     }
 }

@@ -58,10 +58,14 @@ pub fn store_refusal(error: &StoreError) -> Refusal {
     tracing::warn!(error = %ErrorChain(error), "a request failed at the store");
     match error.aftermath() {
         Aftermath::NeedsRepair => Refusal::new(ErrorCode::Internal, "stored data cannot be read"),
-        Aftermath::Unchanged | Aftermath::Unknown => {
-            Refusal::new(ErrorCode::Unavailable, "the store does not answer").after_ms(UNAVAILABLE_RETRY_MS)
-        }
+        Aftermath::Unchanged | Aftermath::Unknown => store_silent(),
     }
+}
+
+/// What a client is told when the store cannot be asked.
+#[must_use]
+pub fn store_silent() -> Refusal {
+    Refusal::new(ErrorCode::Unavailable, "the store does not answer").after_ms(UNAVAILABLE_RETRY_MS)
 }
 
 impl From<StoreError> for ApiError {

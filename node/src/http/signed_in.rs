@@ -11,10 +11,11 @@ use axum::{
 };
 use hubbub_actors::caller::Caller;
 use hubbub_protocol::error::{ErrorCode, Refusal};
+use hubbub_storage::TogetherError;
 
 use super::{
     cookies::{ACCESS_COOKIE, CSRF_HEADER, cookie, from_our_page},
-    error::{ApiError, store_refusal},
+    error::{ApiError, store_refusal, store_silent},
     guard::note_limit,
 };
 use crate::{auth::VerifyError, state::App};
@@ -42,7 +43,8 @@ impl VerifyError {
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Token(refused) => Refusal::new(ErrorCode::Unauthorized, refused.to_string()),
-            Self::Store(error) => store_refusal(error),
+            Self::Store(TogetherError::Store(error)) => store_refusal(error),
+            Self::Store(TogetherError::GivenUp) => store_silent(),
         }
     }
 }

@@ -4,7 +4,7 @@ use hubbub_protocol::{
     ids::{Epoch, RoomId, Seq},
     time::Timestamp,
 };
-use hubbub_storage::{RecentKey, StoreError, StoredEvent};
+use hubbub_storage::{RecentKey, StoreError, StoredEvent, TogetherError};
 use ractor::ActorProcessingErr;
 
 use super::RoomState;
@@ -22,6 +22,9 @@ pub enum LoadError {
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nor did it when asked together with others.
+    #[error(transparent)]
+    Together(#[from] TogetherError),
     /// Another node orders the room.
     #[error("another node orders the room")]
     NotOurs,
@@ -45,7 +48,7 @@ pub(super) async fn load(context: &Context, room: RoomId) -> Result<Loaded, Load
     let facts = context.directory.room(room).await.ok().flatten();
     let rules =
         facts.map_or(Rules::default(), |facts| Rules { archived: facts.archived, slow_mode_s: facts.slow_mode_s });
-    let head = context.store.heads(&[room]).await?.first().copied().unwrap_or_default();
+    let head = context.directory.stored_head(room).await?;
     let window_ms = hubbub_protocol::limits::KEY_WINDOW_MS.max(u64::from(rules.slow_mode_s) * 1_000);
     let since = context.now().plus_ms(-(window_ms.cast_signed()));
     let keys = context.store.recent_keys(room, since, KEYS_MAX).await?;
@@ -62,6 +65,7 @@ impl RoomState {
             _ if self.leaving.is_some() => {}
             Ok(loaded) => self.begin(loaded),
             Err(LoadError::Store(error)) => return Err(error.into()),
+            Err(LoadError::Together(error)) => return Err(error.into()),
             Err(LoadError::NotOurs) => return Err(crate::shard::NotOurs.into()),
         }
         Ok(())
