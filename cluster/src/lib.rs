@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod autopilot;
+pub mod balance;
 pub mod control;
 pub mod identity;
 pub mod join;

@@ -10,7 +10,7 @@
 //! * No fewer moves could do that: only orphans move, and what a node has beyond its share.
 //! * A placement that is balanced already is left alone.
 //!
-//! How busy a shard is does not count here yet, nor when it moved last.
+//! How busy a shard is does not count here: [`balance`](crate::balance) exchanges shards for that, one for one.
 
 use std::collections::BTreeMap;
 
@@ -103,16 +103,18 @@ pub fn moves(takers: &[Taker], placed: &[NodeId]) -> Vec<(ShardId, NodeId)> {
     moves
 }
 
+/// The members that take shards.
+#[must_use]
+pub fn takers(control: &Control) -> Vec<Taker> {
+    let takes = control.members.iter().filter(|(_, member)| member.takes_shards());
+    takes.map(|(node, member)| Taker { node: *node, capacity: member.about.capacity }).collect()
+}
+
 /// What to do for the facts `control`. Shards on their way count as being there, and are not moved again unless the
 /// node they go to takes none any more.
 #[must_use]
 pub fn plan(control: &Control) -> Plan {
-    let takers: Vec<Taker> = control
-        .members
-        .iter()
-        .filter(|(_, member)| member.takes_shards())
-        .map(|(node, member)| Taker { node: *node, capacity: member.about.capacity })
-        .collect();
+    let takers = takers(control);
     let bound_for = |place: Place, owner| match place {
         Place::Moving { to } if takers.iter().any(|taker| taker.node == to) => to,
         Place::Moving { .. } | Place::Stable => owner,

@@ -21,6 +21,7 @@
 //! whose number another process took, says so in its log and its status, and is refused by the others.
 
 mod acks;
+mod balancer;
 mod cluster;
 mod core;
 mod epochs;

@@ -81,6 +81,27 @@ async fn the_shards_of_a_dead_leader_are_elsewhere_after_an_election() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_too_much_of_the_work_exchanges_a_dear_shard_and_keeps_its_number_of_shards() {
+    let world = World::of(3).await;
+    let busy = world.follower().await;
+    let before = world.shards_of(busy, busy);
+    let dear: Vec<ShardId> = before.keys().copied().take(2).collect();
+    world.node(busy).report_costs(dear.iter().map(|shard| (*shard, 400_000)).collect());
+    let after = until("a dear shard is elsewhere", async || {
+        let map = world.node(busy).map();
+        let now = world.shards_of(busy, busy);
+        (world.moving(&map) == 0 && dear.iter().any(|shard| !now.contains_key(shard))).then_some(now)
+    })
+    .await;
+    assert_eq!(after.len(), before.len());
+    assert_eq!(before.keys().filter(|shard| !after.contains_key(shard)).count(), 1, "one left, and one came");
+    // What is left is as even as it can be: nothing moves any more.
+    tokio::time::sleep(4 * RuntimeTiming::for_tests().uneven_for).await;
+    assert_eq!(world.shards_of(busy, busy).into_keys().collect::<Vec<_>>(), after.into_keys().collect::<Vec<_>>());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_moves_when_its_owner_has_let_go_and_not_before() {
     let world = World::of(3).await;
     let (from, to) = (world.follower().await, world.leader().await);

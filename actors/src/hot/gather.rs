@@ -5,12 +5,15 @@
 //! A node that does not answer within 1.5 s, or is of a release that does not know the question, is told as silent; so
 //! an operator always has an answer. A member that is down is not asked.
 
-use std::time::Instant;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use hubbub_protocol::ids::NodeId;
+use hubbub_protocol::{ids::NodeId, shard::ShardId};
 
-use super::{HotReport, Measure};
+use super::{Cost, HotReport, Measure, cost::DELIVERY_NS};
 use crate::{
     Hub,
     context::Context,
@@ -42,6 +45,23 @@ impl Hub {
         with_the_silent(context, context.hot_here(by), told)
     }
 
+    /// What the shards that this node orders cost it lately, in microseconds of work in a second: what would leave with
+    /// them. Their rooms' deliveries to connections here would not.
+    #[must_use]
+    pub fn shard_costs(&self) -> Vec<(ShardId, u32)> {
+        let context = self.context();
+        let report = context.hot_here(Measure::Cpu);
+        let ours = report.rooms.iter().filter(|counted| context.is_here(counted.room));
+        let of_rooms =
+            ours.map(|counted| (context.shard_of(counted.room), work_per_s(counted.cost, report.period)));
+        let mut costs = BTreeMap::<ShardId, u32>::new();
+        for (shard, cost) in of_rooms {
+            let known = costs.entry(shard).or_default();
+            *known = known.saturating_add(cost);
+        }
+        costs.into_iter().collect()
+    }
+
     /// What each node says of itself: JSON that [`Hub::says_of_itself`] gave there.
     pub async fn standings(&self) -> Vec<(NodeId, Option<Bytes>)> {
         let context = self.context();
@@ -54,6 +74,13 @@ impl Hub {
     pub fn says_of_itself(&self, says: SaysOfItself) {
         let _ = self.context().says_of_itself.set(says);
     }
+}
+
+/// Microseconds of a room's own work in a second, deliveries aside.
+fn work_per_s(cost: Cost, period: Duration) -> u32 {
+    let own_ns = cost.cpu_ns.saturating_sub(cost.deliveries.saturating_mul(DELIVERY_NS));
+    let period_ms = period.as_millis().max(1_000);
+    u32::try_from(u128::from(own_ns) / period_ms).unwrap_or(u32::MAX)
 }
 
 /// What was told, by node; with nothing for those that were asked and are silent.
@@ -70,4 +97,16 @@ fn with_the_silent<T>(context: &Context, here: T, told: Vec<(NodeId, T)>) -> Vec
     all.extend(silent.into_iter().map(|node| (node, None)));
     all.sort_by_key(|(node, _)| *node);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shard_costs_is_its_rooms_own_work_by_the_second() {
+        let cost = Cost { events: 5, deliveries: 1_000, bytes: 0, cpu_ns: 1_000 * DELIVERY_NS + 40_000_000 };
+        assert_eq!(work_per_s(cost, Duration::from_secs(40)), 1_000);
+        assert_eq!(work_per_s(Cost::default(), Duration::ZERO), 0);
+    }
 }

@@ -27,6 +27,7 @@ use super::{
     lease::Lease, liveness::Liveness, map, propose::ProposeFailure, raft_wire::Wire, reach::Reach,
 };
 use crate::{
+    balance,
     control::{Answer, Command, Control, NewMember, VersionRange, state::CaFacts},
     raft::{self, ChangeError, Peer, RaftNode, ReadError},
     transport::Transport,
@@ -163,6 +164,8 @@ impl Cluster {
             liveness: Mutex::new(Liveness::new(Instant::now())),
             handovers: super::handover::Handovers::default(),
             report: Mutex::new(Report { storage_ok: true, load: super::Load::default() }),
+            own_costs: Mutex::default(),
+            told_costs: super::balancer::Told::default(),
             gossip: Mutex::default(),
             newer_map: Mutex::default(),
             map_wanted: Notify::new(),
@@ -229,6 +232,11 @@ impl Cluster {
         if old.storage_ok != report.storage_ok {
             self.core.beat_now.notify_one();
         }
+    }
+
+    /// Says what the shards here cost, in microseconds of work in a second: with the next heartbeat.
+    pub fn report_costs(&self, costs: Vec<(ShardId, balance::Cost)>) {
+        self.core.report_costs(costs);
     }
 
     /// The map as this node knows it.

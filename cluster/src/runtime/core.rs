@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use hubbub_protocol::{ids::NodeId, peer::Envelope};
+use hubbub_protocol::{ids::NodeId, peer::Envelope, shard::ShardId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use super::{
     wire::{Group, Leads, Load, Ping},
 };
 use crate::{
+    balance::Cost,
     control::VersionRange,
     raft::{RaftNode, Standing},
     transport::Transport,
@@ -65,6 +66,10 @@ pub(super) struct Core {
     pub(super) liveness: Mutex<Liveness>,
     pub(super) handovers: Handovers,
     pub(super) report: Mutex<Report>,
+    /// What the dearest shards here cost.
+    pub(super) own_costs: Mutex<Vec<(ShardId, Cost)>>,
+    /// What members said of theirs, while this node leads.
+    pub(super) told_costs: super::balancer::Told,
     /// The newest that peers have said of the leader.
     pub(super) gossip: Mutex<Leads>,
     /// A peer that knows a newer map.

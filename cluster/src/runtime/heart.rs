@@ -93,6 +93,7 @@ impl Core {
             if let Some(leader) = sent_to {
                 let Ok(permit) = under_way.clone().try_acquire_owned() else { continue };
                 let core = self.clone();
+                self.tell_costs(leader);
                 let Report { storage_ok, load } = *self.report.lock();
                 let beat = Heartbeat {
                     incarnation: self.incarnation(),

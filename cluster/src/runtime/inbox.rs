@@ -15,7 +15,7 @@ use super::{
     core::Core,
     keeper::Taken,
     map::Piece,
-    wire::{Heartbeat, MapWanted, Ping, Propose, RAFT_CALL, RUNTIME_KINDS_END},
+    wire::{Heartbeat, MapWanted, Ping, Propose, RAFT_CALL, RUNTIME_KINDS_END, ShardCosts},
 };
 
 /// When an asker should come back who came before this node was ready.
@@ -76,13 +76,8 @@ impl PeerInbox for RuntimeInbox {
                 None => Box::pin(std::future::ready(())),
             };
         }
-        if let Some(core) = core
-            && let Ok(piece) = envelope.open::<Piece>()
-        {
-            let version = piece.to;
-            if core.keeper.push(piece) == Taken::Gap {
-                core.wants_map(from, version);
-            }
+        if let Some(core) = core {
+            core.take(from, &envelope);
         }
         Box::pin(std::future::ready(()))
     }
@@ -129,6 +124,18 @@ fn pack<M: hubbub_protocol::peer::PeerMessage>(version: u64, message: &M) -> Res
 }
 
 impl Core {
+    /// Takes a cast of the runtime's.
+    fn take(&self, from: NodeId, envelope: &Envelope) {
+        if let Ok(piece) = envelope.open::<Piece>() {
+            let version = piece.to;
+            if self.keeper.push(piece) == Taken::Gap {
+                self.wants_map(from, version);
+            }
+        } else if let Ok(ShardCosts { costs }) = envelope.open() {
+            self.hear_costs(from, costs);
+        }
+    }
+
     /// Answers an ask of the runtime's.
     async fn answer(&self, from: NodeId, envelope: Envelope) -> Result<Envelope, Rejection> {
         let version = self.keeper.version();

@@ -10,6 +10,7 @@ use hubbub_protocol::ids::NodeId;
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
+    balancer::Balancer,
     core::Core,
     liveness::{Liveness, Verdict, View},
     map::Map,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     autopilot::{self, Candidate},
-    control::{Answer, Command, Control, MemberState, Role, ShardMove, place::MOVES_MAX},
-    plan,
+    control::{Answer, Command, Control, MemberState, Place, Role, ShardMove, place::MOVES_MAX},
+    plan::{self, Plan},
     raft::{ChangeError, Peer},
 };
 
@@ -28,6 +29,7 @@ const PLAN_EVERY: Duration = Duration::from_secs(1);
 /// What one time of leading remembers.
 struct Reign {
     moves: Moves,
+    balancer: Balancer,
     planned: Option<(u64, Instant)>,
     changed_voters: Option<Instant>,
     changing: Option<JoinHandle<Result<(), ChangeError>>>,
@@ -47,8 +49,14 @@ impl Core {
             // Everyone beats to us at once, with what they have not heard of.
             self.ping_all();
             self.beat_now.notify_one();
-            let mut reign =
-                Reign { moves: Moves::new(now), planned: None, changed_voters: None, changing: None, ticked: now };
+            let mut reign = Reign {
+                moves: Moves::new(now),
+                balancer: Balancer::default(),
+                planned: None,
+                changed_voters: None,
+                changing: None,
+                ticked: now,
+            };
             while self.is_leader() {
                 self.rule(&mut reign).await;
                 tokio::time::sleep(self.timing.tick).await;
@@ -108,6 +116,15 @@ impl Core {
         let moves: Vec<ShardMove> = reign.moves.choose(&plan, &control, &self.timing, now);
         if !moves.is_empty() {
             self.try_propose("moves", Command::BeginMoves { moves }).await;
+        }
+        // What a shard costs counts once nothing is left to move for other reasons.
+        if plan == Plan::default() && control.shards.iter().all(|place| place.place == Place::Stable) {
+            let costs = self.shard_costs(&control, now);
+            let moves = reign.balancer.choose(&control, &costs, &self.timing, now);
+            if !moves.is_empty() {
+                tracing::info!(?moves, "shards change places for what they cost");
+                self.try_propose("exchanges", Command::BeginMoves { moves }).await;
+            }
         }
     }
 

@@ -40,9 +40,14 @@ pub struct RuntimeTiming {
     /// How long an owner may take to let go of a shard, before it is taken from it.
     pub move_within: Duration,
     /// How long a shard stays after a move before balance may move it again: long enough that a node that comes and
-    /// goes every few seconds does not pull shards about, short enough that one that was restarted gets its share. The
-    /// planner counts shards and not their load, so it never calls back what it has just sent.
+    /// goes every few seconds does not pull shards about, short enough that one that was restarted gets its share. What is
+    /// moved for its load is exchanged for another, so that counting never calls it back.
     pub shard_rest: Duration,
+    /// How long a node must have had more than its part of the work before shards are exchanged, and again after each
+    /// exchange: nodes tell of the last 30 to 60 s, so by then of the new places alone.
+    pub uneven_for: Duration,
+    /// How long a shard stays after it was exchanged.
+    pub exchange_rest: Duration,
     /// How long a proposal is tried.
     pub propose_within: Duration,
     /// How long a fresh epoch is waited for.
@@ -73,6 +78,8 @@ impl Default for RuntimeTiming {
             tick: ms(100),
             move_within: ms(5_000),
             shard_rest: ms(15_000),
+            uneven_for: ms(60_000),
+            exchange_rest: ms(300_000),
             propose_within: ms(5_000),
             epoch_within: ms(3_000),
             moves_per_second: 50,
@@ -102,6 +109,8 @@ impl RuntimeTiming {
             tick: ms(30),
             move_within: ms(1_500),
             shard_rest: ms(1_000),
+            uneven_for: ms(300),
+            exchange_rest: ms(1_000),
             moves_per_second: 1_000,
             ..Self::default()
         }

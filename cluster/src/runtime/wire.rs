@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use hubbub_protocol::{ids::NodeId, peer::PeerMessage};
+use hubbub_protocol::{ids::NodeId, peer::PeerMessage, shard::ShardId};
 use serde::{Deserialize, Serialize};
 
 use super::map::{Cursor, Piece};
@@ -33,6 +33,7 @@ kinds! {
     Ping = 7;
     Piece = 8;
     MapWanted = 9;
+    ShardCosts = 10;
 }
 
 /// Carry this out, if you lead.
@@ -106,6 +107,12 @@ pub(super) struct Ping {
 pub(super) struct MapWanted {
     pub(super) from: u64,
     pub(super) at: Cursor,
+}
+
+/// What the dearest of the sender's shards cost: see [`balance`](crate::balance).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShardCosts {
+    pub(super) costs: Vec<(ShardId, u32)>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The bytes that runtimes of two releases exchange.
 
-use hubbub_protocol::{ids::NodeId, peer::Envelope};
+use hubbub_protocol::{ids::NodeId, peer::Envelope, shard::ShardId};
 
 use super::*;
 use crate::control::{Request, samples};
@@ -41,6 +41,7 @@ fn every_message_keeps_its_kind_and_its_bytes_for_ever() {
         Envelope::pack(0, &Ping { leads, map_version: 5 }),
         Envelope::pack(0, &piece),
         Envelope::pack(0, &MapWanted { from: 1, at: cursor }),
+        Envelope::pack(0, &ShardCosts { costs: vec![(ShardId(3), 500)] }),
     ];
     let lines: Vec<String> = envelopes
         .into_iter()

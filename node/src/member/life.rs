@@ -14,6 +14,8 @@ use super::Member;
 
 /// How often the node says how it is.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How often it says what its shards cost, in times of saying how it is: every 5 s, of numbers that are of 30 s or more.
+const COSTS_EVERY: u32 = 10;
 /// How long the store may take to say that it is well.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 /// How often a node that waits for its cluster says so.
@@ -52,7 +54,10 @@ impl Member {
 /// Tells the cluster how this node is.
 async fn report(cluster: Arc<Cluster>, hub: Hub, stopping: CancellationToken) {
     let (mut appended, mut delivered) = (0, 0);
-    loop {
+    for round in 0_u32.. {
+        if round.is_multiple_of(COSTS_EVERY) {
+            cluster.report_costs(hub.shard_costs());
+        }
         let checked = tokio::time::timeout(STORE_WITHIN, hub.store().check_writes()).await;
         let status = hub.observe();
         let load = Load {
