@@ -30,7 +30,7 @@ use crate::{
     lane::Lane,
     markers::Markers,
     meter::Meters,
-    peers::{Peers, facts::CutOff, following::Asking, forward::Forwards, homes::Homes},
+    peers::{Peers, facts::CutOff, following::Asking, forward::Forwards, homes::Homes, tree::SentOn},
     relay::Follower,
     session::{SessionSlots, SessionTokens, saved::Unsaved},
     slots::Slots,
@@ -190,6 +190,8 @@ pub struct Context {
     pub forwards: Forwards,
     /// Rooms with a relay here whose owner elsewhere is being asked to send to it.
     pub(crate) asking_owners: Asking,
+    /// Which rooms' events were sent on to which nodes.
+    pub(crate) sent_on: SentOn,
     /// Where users are whose home this node is, and what is reported of users.
     pub(crate) homes: Homes,
     /// Members whose link is broken.

@@ -109,6 +109,7 @@ impl Hub {
             peers,
             forwards: Forwards::default(),
             asking_owners: Mutex::default(),
+            sent_on: crate::peers::tree::SentOn::default(),
             homes: Homes::new(&*ports.placement),
             cut_off: Mutex::default(),
             distrusted: AtomicU32::new(0),

@@ -4,6 +4,7 @@
 //! * [`inbox`] takes what others send, and hears of links that break.
 //! * [`forward`] what is asked of rooms that another node orders, in order, through moves and failures.
 //! * [`following`] a relay here and the room's owner there.
+//! * [`tree`] who sends events on to whom, when very many nodes follow a room.
 //! * [`facts`] what must be forgotten, and who must be let go of, on every node before the change is answered.
 //! * [`homes`] where each user has a home, and which nodes have sessions of whom.
 //! * [`reports`] what homes and the nodes that have their users tell each other.
@@ -21,6 +22,7 @@ pub mod homes;
 pub mod inbox;
 pub mod people;
 pub mod reports;
+pub mod tree;
 pub mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -54,6 +56,11 @@ impl Peers {
 
     pub(crate) fn bus(&self) -> &dyn PeerBus {
         &*self.bus
+    }
+
+    /// The version of the shard map here.
+    pub(crate) fn map_version(&self) -> u64 {
+        self.placement.map_version()
     }
 
     /// The other members that are not down.

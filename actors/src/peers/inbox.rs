@@ -11,11 +11,11 @@ use hubbub_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
-    following, homes, reports,
+    following, homes, reports, tree,
     wire::{
-        Changed, Deliver, Done, Elsewhere, Head, Held, Here, Hot, HowAreYou, HowHot, LetGo, Mentioned, People,
-        RoomAnswers, RoomAsks, SignOut, Standing, TakeUp, ToHome, ToUsers, Typing, Unwatch, UserReports, Watch,
-        Watching, WhoIsHere,
+        Changed, Deliver, Done, Elsewhere, Head, Held, Here, Hot, HowAreYou, HowHot, LetGo, Mentioned, Missed,
+        People, RoomAnswers, RoomAsks, SignOut, Spread, Standing, TakeUp, ToHome, ToUsers, Typing, Unwatch,
+        UserReports, Watch, Watching, WhoIsHere,
     },
 };
 use crate::{context::Context, relay::RelayMessage, room::handle, session::SessionMessage};
@@ -112,6 +112,8 @@ impl HubInbox {
         let context = &self.context;
         match envelope.kind {
             Deliver::KIND => following::delivered(context, envelope.open()?),
+            Spread::KIND => tree::spread(context, envelope.open()?)?,
+            Missed::KIND => tree::missed(context, envelope.open()?),
             Head::KIND => {
                 let Head { room, head } = envelope.open()?;
                 context.slots.with_relay(room, |relay| relay.cast(RelayMessage::Watched { head }).is_ok());
@@ -182,7 +184,13 @@ impl PeerInbox for HubInbox {
                 for (room, actor) in context.slots.forget_watcher(node) {
                     tracing::debug!(room.id = %room, node.id = %node, "a node that followed is gone");
                     let _ = actor.cast(crate::room::RoomMessage::UnwatchFrom { node });
+                    let others = context.slots.watchers(room);
+                    if others.len() + 1 >= tree::FLAT_MAX {
+                        // It may have had to send on to any of them.
+                        let _ = actor.cast(crate::room::RoomMessage::TellBehind(others));
+                    }
                 }
+                tree::link_is_down(context, node);
                 context.cut_off.lock().insert(node);
                 homes::link_is_down(context, node);
             }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use hubbub_protocol::{
     event::EventClass,
-    ids::{CommunityId, RoomId, Seq, SessionId, UserId},
+    ids::{CommunityId, NodeId, RoomId, Seq, SessionId, UserId},
     peer::PeerMessage,
 };
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,22 @@ messages! {
         /// As JSON, which each release may add to.
         json: Bytes,
     }
+    /// From a room's owner, or who sends for it: events for the receiver, and for others that it sends them on to.
+    127 Spread {
+        /// The room.
+        room: RoomId,
+        /// The others.
+        onward: Vec<NodeId>,
+        /// The body of a [`Deliver`].
+        deliver: Bytes,
+    }
+    /// To a room's owner: these nodes may have missed events that the sender should have sent on.
+    128 Missed {
+        /// The room.
+        room: RoomId,
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    }
 }
 
 /// An event on its way to a relay of another node.
@@ -221,6 +237,6 @@ mod tests {
     #[test]
     fn numbers_are_given_once() {
         let numbers: Vec<u16> = KINDS.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, (100..127).collect::<Vec<_>>(), "{KINDS:?}");
+        assert_eq!(numbers, (100..129).collect::<Vec<_>>(), "{KINDS:?}");
     }
 }

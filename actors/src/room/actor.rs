@@ -103,8 +103,8 @@ pub enum RoomMessage {
     WatchFrom { node: NodeId, reply: oneshot::Sender<Seq> },
     /// It does not any more.
     UnwatchFrom { node: NodeId },
-    /// Tell the nodes that were left out what the newest seq is.
-    TellBehind,
+    /// Tell the nodes that were left out what the newest seq is, and these, which may have missed something.
+    TellBehind(Vec<NodeId>),
     /// Tell the nodes that follow how many people do so elsewhere: it has changed, or it is `time` again.
     TellPeople { time: bool },
     /// The room is to be ordered elsewhere, or anew: settle what is under way, and end.
@@ -288,7 +288,7 @@ impl Actor for RoomActor {
             RoomMessage::Watch(relay) => state.watch(relay),
             RoomMessage::WatchFrom { node, reply } => state.watch_from(node, reply),
             RoomMessage::UnwatchFrom { node } => state.unwatch_from(node),
-            RoomMessage::TellBehind => state.tell_those_behind(),
+            RoomMessage::TellBehind(missed) => state.tell_behind(missed),
             RoomMessage::TellPeople { time: true } => state.tell_people(),
             RoomMessage::TellPeople { time: false } => state.people_changed(),
             RoomMessage::LetGo { done } => state.let_go(done),

@@ -37,6 +37,8 @@ struct Shared {
     down: RwLock<HashSet<NodeId>>,
     cut: RwLock<HashSet<(NodeId, NodeId)>>,
     full: RwLock<HashSet<NodeId>>,
+    /// Nodes that are dead and whose links stand: what is sent to them is lost.
+    dumb: RwLock<HashSet<NodeId>>,
     /// The map as nodes that are isolated last saw it.
     frozen: RwLock<HashMap<NodeId, HashMap<ShardId, Placed>>>,
     /// How long the next thing that is sent is on its way; at once without it.
@@ -172,7 +174,8 @@ impl PeerBus for Bus {
                 while let Some((arrives, envelope)) = waiting.recv().await {
                     tokio::time::sleep_until(arrives).await;
                     // What was on its way is lost with its link.
-                    if shared.lag.get().is_none() || shared.reaches(from, to) {
+                    let heard = !shared.dumb.read().contains(&to);
+                    if heard && (shared.lag.get().is_none() || shared.reaches(from, to)) {
                         inbox.cast(from, lane, envelope).await;
                     }
                 }
@@ -373,6 +376,11 @@ impl Nodes {
     fn links_of(&self, number: u64, each: impl Fn(NodeId, NodeId)) {
         let nodes = self.shared.nodes.get().into_iter().flatten();
         nodes.filter(|node| node.0 != number).for_each(|other| each(NodeId(number), *other));
+    }
+
+    /// The node is dead, and nobody knows.
+    pub(crate) fn swallow(&self, number: u64) {
+        self.shared.dumb.write().insert(NodeId(number));
     }
 
     /// Whether every lane to a node is full.

@@ -8,6 +8,7 @@ mod dice;
 mod hot;
 mod people;
 mod simulation;
+mod tree;
 
 use std::{sync::Arc, time::Duration};
 

@@ -8,7 +8,10 @@ use tokio::sync::oneshot;
 
 use super::{Ask, Held, RoomMessage, RoomState};
 use crate::{
-    peers::following::{self, Reached},
+    peers::{
+        following::{self, Reached},
+        tree::{self, Branch},
+    },
     relay::{Delivery, RelayMessage},
 };
 
@@ -102,24 +105,46 @@ impl RoomState {
             return;
         }
         let envelope = following::envelope(&self.context, self.room, deliveries);
-        let (mut gone, mut behind) = (Vec::new(), false);
-        for node in &self.watchers {
-            let reached = match &envelope {
-                // A node that is behind reads the log up to a head that it is told later.
-                Some(envelope) if !self.behind.contains(node) => {
-                    following::send(&self.context, self.room, *node, envelope.clone())
-                }
-                _ => Reached::Behind,
-            };
-            match reached {
+        let (mut gone, mut behind) = (Vec::new(), Vec::new());
+        for branch in self.branches() {
+            let sent = envelope.as_ref().map(|envelope| tree::send(&self.context, self.room, &branch, envelope));
+            match sent.unwrap_or(Reached::Behind) {
                 Reached::Yes => {}
-                Reached::Behind => behind |= self.behind.insert(*node),
-                Reached::Gone => gone.push(*node),
+                Reached::Behind => behind.extend(branch.nodes()),
+                Reached::Gone => {
+                    behind.extend(branch.onward);
+                    gone.push(branch.to);
+                }
             }
         }
         gone.into_iter().for_each(|node| self.unwatch_from(node));
-        if behind {
-            self.me.send_after(BEHIND_EVERY, || RoomMessage::TellBehind);
+        self.are_behind(behind);
+    }
+
+    /// These are told the newest seq soon.
+    fn are_behind(&mut self, nodes: Vec<NodeId>) {
+        if !nodes.is_empty() && self.behind.is_empty() {
+            self.me.send_after(BEHIND_EVERY, || RoomMessage::TellBehind(Vec::new()));
+        }
+        self.behind.extend(nodes);
+    }
+
+    /// The nodes to send an event to, each with those behind it. A node that is behind is left out: it reads the log up to
+    /// a head that it is told later.
+    fn branches(&self) -> Vec<Branch> {
+        let there: Vec<NodeId> = self.watchers.difference(&self.behind).copied().collect();
+        if self.watchers.len() >= tree::FLAT_MAX {
+            return tree::branches(&there);
+        }
+        there.into_iter().map(|to| Branch { to, onward: Vec::new() }).collect()
+    }
+
+    /// It is time to tell those who are behind, or some more are, if they follow.
+    pub(super) fn tell_behind(&mut self, missed: Vec<NodeId>) {
+        if missed.is_empty() {
+            self.tell_those_behind();
+        } else {
+            self.are_behind(missed.into_iter().filter(|node| self.watchers.contains(node)).collect());
         }
     }
 
@@ -133,7 +158,7 @@ impl RoomState {
             }
         }
         if !self.behind.is_empty() {
-            self.me.send_after(BEHIND_EVERY, || RoomMessage::TellBehind);
+            self.me.send_after(BEHIND_EVERY, || RoomMessage::TellBehind(Vec::new()));
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn wake(context: &Arc<Context>, room: RoomId) {
     } else if context.is_here(room) && !context.slots.watchers(room).is_empty() {
         let nothing = |permit| {
             drop(permit);
-            RoomMessage::TellBehind
+            RoomMessage::TellBehind(Vec::new())
         };
         // A full queue belongs to a room that is active.
         let _ = context.slots.to_room(room, |relay, watchers| spawn(context, room, relay, watchers), nothing);
