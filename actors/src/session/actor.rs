@@ -10,13 +10,13 @@
 //! * An actor that rests has given its state to the slots, and is sent nothing more.
 //! * A session that is over serves nobody: who reaches it late is closed and comes back to a successor.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hubbub_protocol::{
     error::CloseCode,
     frame::Frame,
     ids::{CommunityId, RoomId, SessionId, UserId},
-    op::Op,
+    op::{Mode, Op},
     push::Push,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
@@ -297,15 +297,17 @@ impl SessionState {
     }
 
     fn revoked(&mut self, rooms: &[RoomId], community: Option<CommunityId>) {
-        rooms.iter().for_each(|room| {
-            self.saved.rooms.remove(room);
-            self.unfollow(*room);
-        });
-        self.save();
+        rooms.iter().for_each(|room| self.unfollow(*room));
+        self.save_with(|followed| followed.retain(|room, _| !rooms.contains(room)));
         if let (Some(connection), Some(community)) = (&self.connection, community) {
             let push = Push::Community { community, removed: true, changed: serde_json::Map::new() };
             connection.control(Frame::of(&push));
         }
+    }
+
+    /// Changes what is followed, and has it written behind.
+    pub(super) fn save_with(&mut self, change: impl FnOnce(&mut BTreeMap<RoomId, Mode>)) {
+        self.context.unsaved.change(self.session, self.caller.user, &mut self.saved, change);
     }
 
     pub(super) fn save(&self) {

@@ -75,6 +75,7 @@ pub(super) fn read_ahead(context: &Arc<Context>, session: u64, caller: Caller) {
         let directory = &context.directory;
         // Who may not see a room learns nothing by this, and a store that fails is told of by whoever needs it.
         let read = |room| async move { drop(directory.access(caller.user, room).await) };
-        stream::iter(saved.rooms.into_keys()).for_each_concurrent(AT_ONCE, read).await;
+        let rooms: Vec<_> = saved.rooms.keys().copied().collect();
+        stream::iter(rooms).for_each_concurrent(AT_ONCE, read).await;
     });
 }

@@ -67,9 +67,11 @@ impl SessionState {
                 }
             }
             Op::Unsubscribe { room } => {
-                if self.saved.rooms.remove(&room).is_some() {
+                if self.saved.rooms.contains_key(&room) {
                     self.unfollow(room);
-                    self.save();
+                    self.save_with(|rooms| {
+                        rooms.remove(&room);
+                    });
                 }
                 connection.reply(Frame::ok(id, &Nothing {}));
             }
@@ -148,8 +150,9 @@ impl SessionState {
         let answer: Answer<Subscribed> = answer_to(connection.clone(), id);
         let reply = move |begun: Subscription| answer.give(Ok(begun.answer(read, permissions, members)));
         let follower = self.follower(connection.clone(), access, mode);
-        self.saved.rooms.insert(room, mode);
-        self.save();
+        self.save_with(|rooms| {
+            rooms.insert(room, mode);
+        });
         handle::follow(&self.context, room, follower, after, Box::new(reply)).map_err(|_| busy())
     }
 

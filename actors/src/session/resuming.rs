@@ -26,9 +26,11 @@ impl SessionState {
     pub(super) async fn resume(&mut self, connection: Arc<dyn Connection>, Resume { re, token, cursors }: Resume) {
         let holding = Arc::new(Holding::new(connection.clone()));
         let cursors: BTreeMap<RoomId, Seq> = cursors.into_iter().collect();
+        // Saved once the client is attached, unless the store has the same.
+        let followed = Arc::make_mut(&mut self.saved.rooms);
         for room in cursors.keys() {
-            if self.saved.rooms.len() < SUBSCRIPTIONS_MAX {
-                self.saved.rooms.entry(*room).or_insert(Mode::Live);
+            if followed.len() < SUBSCRIPTIONS_MAX {
+                followed.entry(*room).or_insert(Mode::Live);
             }
         }
         let rooms: Vec<(RoomId, Mode)> = self.saved.rooms.iter().map(|(room, mode)| (*room, *mode)).collect();
@@ -40,7 +42,7 @@ impl SessionState {
         let mut begun = Vec::with_capacity(rooms.len());
         for (room, mode) in rooms {
             let Ok(access) = self.context.directory.access(self.caller.user, room).await else {
-                self.saved.rooms.remove(&room);
+                Arc::make_mut(&mut self.saved.rooms).remove(&room);
                 continue;
             };
             let cursor = cursors.get(&room).copied();

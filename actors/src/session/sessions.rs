@@ -96,7 +96,7 @@ impl Sessions {
             tracing::warn!(user.id = %caller.user, device = %device, "could not begin a session: {refusal}");
             CloseCode::GoingAway
         })?;
-        let saved = Saved { sid: caller.sid, intents, rooms: std::collections::BTreeMap::new() };
+        let saved = Saved { sid: caller.sid, intents, rooms: Arc::default() };
         self.insert(session, caller, saved, None);
         let begin = Begin::Identified(Box::new(Frame::ok(re, &begun)));
         let _ = self.context.sessions.send(
@@ -158,7 +158,7 @@ impl Sessions {
         let saved = match known.or(stored.map(|(saved, _)| saved)) {
             Some(saved) if saved.sid == caller.sid => saved,
             Some(_) => return Err(CloseCode::SessionUnknown),
-            None => Saved { sid: caller.sid, intents: Intents::ALL, rooms: std::collections::BTreeMap::new() },
+            None => Saved { sid: caller.sid, intents: Intents::ALL, rooms: Arc::default() },
         };
         if !self.context.markers.enter_again(caller.user) {
             self.enter(caller.user).await.map_err(|_| CloseCode::GoingAway)?;
