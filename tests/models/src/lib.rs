@@ -9,6 +9,8 @@
 //! * [`handoff`] moving a shard under a session that sends.
 //! * [`lease`] what a leader may confirm, and whom it may call dead.
 //! * [`join`] whom a token admits, and under which number.
+//! * [`linear`] what clients see of the append: one log.
+//! * [`room`] the rules of a room, through retries, crashes and the passing of time.
 //!
 //! Where the product has pure code for a step, the model calls it. `docs/verification.md` tells what is modelled, how
 //! large the searches are, and how to run them.
@@ -17,4 +19,6 @@ pub mod append;
 pub mod handoff;
 pub mod join;
 pub mod lease;
+pub mod linear;
+pub mod room;
 pub mod search;
