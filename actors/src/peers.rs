@@ -22,6 +22,8 @@ pub mod homes;
 pub mod inbox;
 pub mod people;
 pub mod reports;
+#[cfg(any(test, feature = "probe"))]
+pub mod samples;
 pub mod tree;
 pub mod wire;
 

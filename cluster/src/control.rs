@@ -30,7 +30,8 @@ pub mod wire;
 
 #[cfg(test)]
 mod laws;
-#[cfg(test)]
+#[cfg(any(test, feature = "probe"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "fuzzing needs a few of the samples"))]
 pub(crate) mod samples;
 
 pub use command::{Answer, Command, Refusal, Request, RequestId};

@@ -29,6 +29,8 @@ mod door;
 mod inbox;
 pub mod limits;
 mod over_cluster;
+#[cfg(any(test, feature = "probe"))]
+pub(crate) mod probe;
 mod proof;
 pub mod renewal;
 mod request;

@@ -6,6 +6,8 @@ pub mod control;
 pub mod identity;
 pub mod join;
 pub mod plan;
+#[cfg(any(test, feature = "probe"))]
+pub mod probe;
 pub mod raft;
 pub mod runtime;
 pub mod single;

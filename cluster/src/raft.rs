@@ -22,6 +22,9 @@ pub mod timing;
 mod types;
 mod wire;
 
+#[cfg(any(test, feature = "probe"))]
+pub(crate) use wire::{probe, samples};
+
 #[cfg(test)]
 mod group;
 #[cfg(test)]

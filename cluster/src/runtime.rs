@@ -52,4 +52,6 @@ pub use map::{Head, Map};
 pub use propose::ProposeFailure;
 pub use status::{BeatStatus, ClusterStatus, MemberStatus};
 pub use timing::RuntimeTiming;
+#[cfg(any(test, feature = "probe"))]
+pub(crate) use wire::probe;
 pub use wire::{Load, RUNTIME_KINDS_END};

@@ -27,6 +27,8 @@ pub mod limits;
 mod link;
 mod links;
 mod memory;
+#[cfg(any(test, feature = "probe"))]
+pub(crate) mod probe;
 mod queue;
 mod quic;
 mod track;

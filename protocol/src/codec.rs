@@ -77,6 +77,21 @@ pub fn decode_header<const LIMIT: usize, T: DeserializeOwned>(
     Ok((value, bytes.slice(end..)))
 }
 
+/// Reads a value, writes it, and reads that again: what tests and fuzzing demand of every type that nodes send.
+/// `None` when the bytes are no such value.
+///
+/// # Panics
+/// When what was read cannot be written, or is written in another way once it was read back.
+#[must_use]
+pub fn probe<const LIMIT: usize, T: Serialize + DeserializeOwned>(version: u8, bytes: &[u8]) -> Option<T> {
+    let value = decode::<LIMIT, T>(version, bytes).ok()?;
+    let written = encode::<LIMIT>(version, &value).expect("what was read can be written");
+    let again = decode::<LIMIT, T>(version, &written).expect("what was written can be read");
+    let rewritten = encode::<LIMIT>(version, &again).expect("what was read can be written");
+    assert_eq!(rewritten, written, "one value has one form");
+    Some(value)
+}
+
 fn decode_prefix<const LIMIT: usize, T: DeserializeOwned>(
     version: u8,
     bytes: &[u8],

@@ -128,6 +128,15 @@ impl Envelope {
         }
         codec::decode::<PEER_MESSAGE_BYTES_MAX, M>(PEER_VERSION, &self.body).map_err(|_| Rejection::Malformed)
     }
+
+    /// Whether it is a well-formed `M`, which then is written and read back: see [`codec::probe`].
+    ///
+    /// # Panics
+    /// As [`codec::probe`].
+    #[must_use]
+    pub fn probe<M: PeerMessage>(&self) -> bool {
+        self.kind == M::KIND && codec::probe::<PEER_MESSAGE_BYTES_MAX, M>(PEER_VERSION, &self.body).is_some()
+    }
 }
 
 /// What became of the link to a peer.

@@ -28,6 +28,17 @@ macro_rules! messages {
                 const KIND: u16 = $number;
             }
         )*
+
+        /// Whether it is a well-formed message between actors, for tests and fuzzing.
+        #[cfg(any(test, feature = "probe"))]
+        #[must_use]
+        pub fn probe(envelope: &hubbub_protocol::peer::Envelope) -> bool {
+            match envelope.kind {
+                $($number => envelope.probe::<$name>(),)*
+                _ => false,
+            }
+        }
+
         /// Every number and what it stands for.
         pub const KINDS: &[(u16, &str)] = &[$(($number, stringify!($name))),*];
     };

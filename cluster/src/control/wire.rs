@@ -50,6 +50,18 @@ pub fn control_from_bytes(bytes: &[u8]) -> Result<Control, CodecError> {
     codec::decode::<CONTROL_BYTES_MAX, _>(FORMAT, bytes)
 }
 
+/// Reads bytes as a batch of requests.
+#[cfg(any(test, feature = "probe"))]
+pub(crate) fn probe_requests(bytes: &[u8]) -> bool {
+    codec::probe::<BATCH_BYTES_MAX, Vec<Request>>(FORMAT, bytes).is_some()
+}
+
+/// Reads bytes as the facts, which a snapshot brings.
+#[cfg(any(test, feature = "probe"))]
+pub(crate) fn probe_control(bytes: &[u8]) -> bool {
+    codec::probe::<CONTROL_BYTES_MAX, Control>(FORMAT, bytes).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -146,3 +146,42 @@ impl Reply {
         codec::decode::<MESSAGE_BYTES_MAX, _>(FORMAT, bytes)
     }
 }
+
+/// Reads bytes as what Raft says, with the requests in its entries, and as what it answers; whether they are either.
+#[cfg(any(test, feature = "probe"))]
+pub(crate) fn probe(bytes: &[u8]) -> bool {
+    let message = codec::probe::<MESSAGE_BYTES_MAX, Message>(FORMAT, bytes);
+    if let Some(message) = &message {
+        let _ = (message.speaker(), message.urgency());
+    }
+    if let Some(Message::Append(request)) = &message {
+        for entry in &request.entries {
+            if let openraft::EntryPayload::Normal(batch) = &entry.payload {
+                let _ = crate::control::wire::probe_requests(&batch.0);
+            }
+        }
+    }
+    message.is_some() || codec::probe::<MESSAGE_BYTES_MAX, Reply>(FORMAT, bytes).is_some()
+}
+
+/// Messages and answers, one with the requests `batch`, for [`probe`].
+#[cfg(any(test, feature = "probe"))]
+pub(crate) fn samples(batch: Vec<u8>) -> Vec<Bytes> {
+    use super::types::{Batch, Entry, LogId};
+    let vote = Vote::new_committed(3, 1);
+    let log_id = LogId::new(openraft::CommittedLeaderId::new(3, 1), 9);
+    let entry = Entry { log_id, payload: openraft::EntryPayload::Normal(Batch(batch)) };
+    let append =
+        AppendEntriesRequest { vote, prev_log_id: Some(log_id), entries: vec![entry], leader_commit: Some(log_id) };
+    let part = Part { vote, meta: SnapshotMeta::default(), offset: 0, total: 4, bytes: b"part".to_vec() };
+    let messages =
+        [Message::Append(append), Message::Vote(VoteRequest::new(vote, Some(log_id))), Message::Part(part)];
+    let replies = [
+        Reply::Append(AppendEntriesResponse::HigherVote(vote)),
+        Reply::Vote(VoteResponse { vote, vote_granted: true, last_log_id: Some(log_id) }),
+        Reply::More,
+        Reply::Installed(vote),
+    ];
+    let said = messages.iter().map(Message::to_bytes).chain(replies.iter().map(Reply::to_bytes));
+    said.map(|bytes| bytes.expect("small")).collect()
+}

@@ -22,6 +22,16 @@ pub(super) const RAFT_REPLY: u16 = 2;
 macro_rules! kinds {
     ($($name:ident = $kind:literal;)*) => {
         $(impl PeerMessage for $name { const KIND: u16 = $kind; })*
+
+        /// Whether it is a well-formed message of the runtime's.
+        #[cfg(any(test, feature = "probe"))]
+        pub(crate) fn probe(envelope: &hubbub_protocol::peer::Envelope) -> bool {
+            match envelope.kind {
+                RAFT_CALL | RAFT_REPLY => crate::raft::probe(&envelope.body),
+                $($kind => envelope.probe::<$name>(),)*
+                _ => false,
+            }
+        }
     };
 }
 

@@ -117,6 +117,19 @@ pub(super) fn take(read: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     Ok(Some(Frame::from_bytes(&read.split_to(bytes).freeze())?))
 }
 
+/// One frame of each kind, as older nodes wrote it.
+#[cfg(any(test, feature = "probe"))]
+pub(super) const GOLDEN: [&[u8]; 5] = [
+    &[16, 0, 0, 0, 1, 0, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0, b'c'],
+    &[
+        30, 0, 0, 0, 1, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 244, 1, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0, b'a', b's',
+        b'k',
+    ],
+    &[23, 0, 0, 0, 1, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0],
+    &[21, 0, 0, 0, 1, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0],
+    &[16, 0, 0, 0, 1, 4, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0, b'w'],
+];
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -139,17 +152,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_each_frame_are_those_that_older_nodes_wrote() {
-        let golden: [&[u8]; 5] = [
-            &[16, 0, 0, 0, 1, 0, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0, b'c'],
-            &[
-                30, 0, 0, 0, 1, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 244, 1, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0,
-                b'a', b's', b'k',
-            ],
-            &[23, 0, 0, 0, 1, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0],
-            &[21, 0, 0, 0, 1, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0],
-            &[16, 0, 0, 0, 1, 4, 0, 0, 0, 7, 0, 9, 0, 0, 0, 0, 0, 0, 0, b'w'],
-        ];
-        for (frame, bytes) in frames().iter().zip(golden) {
+        for (frame, bytes) in frames().iter().zip(GOLDEN) {
             let mut out = BytesMut::new();
             frame.write(&mut out).expect("small");
             assert_eq!(&out[..], bytes, "{frame:?}");

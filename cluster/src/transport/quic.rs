@@ -12,7 +12,7 @@ mod accept;
 mod dial;
 mod endpoint;
 mod fault;
-mod hello;
+pub(super) mod hello;
 mod serve;
 
 use std::{

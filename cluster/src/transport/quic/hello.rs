@@ -96,6 +96,24 @@ pub(super) async fn hear<T: serde::de::DeserializeOwned>(stream: &mut RecvStream
         .map_err(|error| PeerFault::Violation(format!("the greeting cannot be read: {error}")))
 }
 
+/// Reads bytes as a greeting and as the answer to one; whether they are either.
+#[cfg(any(test, feature = "probe"))]
+pub(in crate::transport) fn probe(bytes: &[u8]) -> bool {
+    let greeting = codec::probe::<HELLO_BYTES_MAX, Hello>(HELLO_VERSION, bytes).is_some();
+    let welcome = codec::probe::<HELLO_BYTES_MAX, Result<Hello, HelloRefusal>>(HELLO_VERSION, bytes).is_some();
+    greeting || welcome
+}
+
+/// A greeting and an answer, for [`probe`].
+#[cfg(any(test, feature = "probe"))]
+pub(in crate::transport) fn samples() -> Vec<Vec<u8>> {
+    let hello = Hello::new("c1".into(), NodeId(2), 3);
+    let refused: Result<Hello, HelloRefusal> = Err(HelloRefusal::Versions { theirs: (2, 3), ours: (1, 1) });
+    let greeting = codec::encode::<HELLO_BYTES_MAX>(HELLO_VERSION, &hello);
+    let answer = codec::encode::<HELLO_BYTES_MAX>(HELLO_VERSION, &refused);
+    [greeting, answer].into_iter().map(|bytes| bytes.expect("small")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
