@@ -24,6 +24,9 @@ use crate::{
     session::SessionMessage,
 };
 
+/// Rounds, one a second, without a message before a session or a user rests. Waking costs some 30 µs, so somebody who
+/// writes now and then had better not be woken for each message.
+pub(crate) const QUIET_ROUNDS: u32 = 5;
 /// How often the budget is looked at.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long after a sweep that found nothing to let go the next one comes: each looks at every actor,
@@ -88,7 +91,7 @@ async fn end_settled(room: RoomId, actor: ActorRef<RoomMessage>) {
     let _ = actor.drain();
 }
 
-/// Sweeps for ever, and has quiet sessions rest.
+/// Sweeps for ever, and has quiet sessions and users rest.
 pub(crate) async fn keep(context: Arc<Context>) {
     let mut pause = Duration::ZERO;
     loop {
@@ -96,6 +99,7 @@ pub(crate) async fn keep(context: Arc<Context>) {
             pause = PAUSE_AFTER_NOTHING;
         }
         context.sessions.rest_quiet(&context);
+        context.users.rest_quiet();
         tokio::time::sleep(SWEEP_EVERY).await;
         pause = pause.saturating_sub(SWEEP_EVERY);
     }

@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! * An actor leaves memory only when nobody needs it and nothing is queued for it: a device that is
+//! * A user to whom nothing happens rests without an actor ([`resting`], [`slots`]).
+//! * A user leaves memory only when nobody needs it and nothing is queued for it: a device that is
 //!   attached at that moment is never left to an actor that has decided to end.
 //! * Reports between home and outposts are whole states, sent until they are taken, so after any loss, move or death
 //!   all nodes come to the same presence. No datagrams: a batch that is confirmed costs hardly more.
@@ -17,8 +18,10 @@
 //!
 //! An outpost that cannot reach the home shows what it was told last, or what it knows itself.
 
+mod actor;
 mod home;
 mod outpost;
+mod resting;
 mod share;
 mod slots;
 
@@ -35,13 +38,19 @@ use hubbub_protocol::{
     op::Intents,
     push::{Presence, Push, Status},
 };
-use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
+use ractor::{ActorRef, RpcReplyPort};
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use self::{home::Elsewhere, slots::Mail};
 pub use self::{
+    actor::UserActor,
     share::{Said, Share, Stand},
     slots::UserSlots,
+};
+use self::{
+    home::Elsewhere,
+    resting::Asleep,
+    slots::{Look, Mail},
 };
 use crate::{
     answer::Answer,
@@ -87,6 +96,8 @@ pub enum UserMessage {
     NodeGone { node: NodeId },
     /// This node has been the home for long enough to know.
     Settled,
+    /// Nothing happened for a while: the state may rest without an actor.
+    Rest,
     /// Tells how the user stands.
     Observe(RpcReplyPort<UserStatus>),
 }
@@ -106,28 +117,34 @@ pub struct UserStatus {
 
 /// How a user's actor stands.
 pub(crate) async fn observe(context: &Context, user: UserId) -> Observed<UserStatus> {
-    observe::ask(context.users.get(user), |reply| Mail::own(UserMessage::Observe(reply))).await
+    let look = || match context.users.look(user) {
+        None => Err(Observed::NotHere),
+        Some(Look::Resting(status)) => Err(Observed::Here(status)),
+        Some(Look::Awake(actor)) => Ok(actor),
+    };
+    let actor = match look() {
+        Ok(actor) => actor,
+        Err(seen) => return seen,
+    };
+    let asked = observe::ask(Some(actor), |reply| Mail::own(UserMessage::Observe(reply))).await;
+    if asked != Observed::NotHere {
+        return asked;
+    }
+    // The user has left, or gone to rest, while it was being asked.
+    look().err().unwrap_or(Observed::Silent)
 }
-
-fn spawn(context: &Arc<Context>, user: UserId) -> ActorRef<Mail> {
-    let supervisor = context.people.read().clone().expect("the hub starts its supervisors first");
-    let spawned = ActorRuntime::spawn_linked_instant(None, UserActor, (context.clone(), user), supervisor);
-    spawned.expect("an actor without a name can always be spawned").0
-}
-
-/// See the module.
-#[derive(Debug)]
-pub struct UserActor;
 
 /// The state of a user's actor.
 #[derive(Debug)]
 pub struct UserState {
     context: Arc<Context>,
     user: UserId,
-    me: ActorRef<Mail>,
+    /// The actor; a user who rests has none.
+    me: Option<ActorRef<Mail>>,
     /// Sessions that are about to have a connection.
     expected: BTreeSet<u64>,
-    devices: BTreeMap<u64, (Arc<dyn Connection>, Intents)>,
+    /// By session. Most have one.
+    devices: SmallVec<[(u64, Arc<dyn Connection>); 1]>,
     watchers: BTreeMap<u64, Arc<dyn Connection>>,
     /// The newest thing the user said, on any node.
     said: Option<Said>,
@@ -147,22 +164,15 @@ pub struct UserState {
     asking: Vec<Answer<Presence>>,
 }
 
-impl Actor for UserActor {
-    type Msg = Mail;
-    type State = UserState;
-    type Arguments = (Arc<Context>, UserId);
-
-    async fn pre_start(
-        &self,
-        me: ActorRef<Mail>,
-        (context, user): Self::Arguments,
-    ) -> Result<UserState, ActorProcessingErr> {
-        Ok(UserState {
+impl UserState {
+    /// A user of whom nothing is known here yet.
+    fn new(context: Arc<Context>, user: UserId) -> Box<Self> {
+        Box::new(Self {
             context,
             user,
-            me,
+            me: None,
             expected: BTreeSet::new(),
-            devices: BTreeMap::new(),
+            devices: SmallVec::new(),
             watchers: BTreeMap::new(),
             said: None,
             away: None,
@@ -176,43 +186,38 @@ impl Actor for UserActor {
         })
     }
 
-    async fn handle(
-        &self,
-        me: ActorRef<Mail>,
-        Mail { queued, message }: Mail,
-        state: &mut UserState,
-    ) -> Result<(), ActorProcessingErr> {
+    fn take(&mut self, message: UserMessage) {
         match message {
-            UserMessage::Expect { session, known } => state.expect(session, known),
-            UserMessage::Attach { session, connection, intents } => state.attach(session, connection, intents),
-            UserMessage::Detach { session } => state.detach(session),
-            UserMessage::Present { status, text, emoji } => state.present(status, text, emoji),
-            UserMessage::Watch { session, connection, answer } => state.watch(session, connection, answer),
-            UserMessage::Unwatch { session } => state.unwatch(session),
-            UserMessage::Push { frame, except } => state.push(&frame, except),
+            UserMessage::Expect { session, known } => self.expect(session, known),
+            UserMessage::Attach { session, connection, .. } => self.attach(session, connection),
+            UserMessage::Detach { session } => self.detach(session),
+            UserMessage::Present { status, text, emoji } => self.present(status, text, emoji),
+            UserMessage::Watch { session, connection, answer } => self.watch(session, connection, answer),
+            UserMessage::Unwatch { session } => self.unwatch(session),
+            UserMessage::Push { .. } => self.take_asleep(message).into_iter().for_each(Asleep::carry_out),
             UserMessage::Tell => {
-                state.timer = false;
-                state.tell();
+                self.timer = false;
+                self.tell();
             }
-            UserMessage::AwayCheck { from, absence } => state.away_check(from, absence),
-            UserMessage::AskedLongEnough => state.answer_askers(),
-            UserMessage::Announce => state.announce(),
-            UserMessage::Share { node, share, epoch } => state.take_share(node, share, epoch),
-            UserMessage::Stand { home, stand } => state.take_stand(home, stand),
-            UserMessage::NodeGone { node } => state.node_gone(node),
-            UserMessage::Settled => state.settled(),
-            UserMessage::Observe(reply) => drop(reply.send(state.status())),
+            UserMessage::AwayCheck { from, absence } => self.away_check(from, absence),
+            UserMessage::AskedLongEnough => self.answer_askers(),
+            UserMessage::Announce => self.announce(),
+            UserMessage::Share { node, share, epoch } => self.take_share(node, share, epoch),
+            UserMessage::Stand { home, stand } => self.take_stand(home, stand),
+            UserMessage::NodeGone { node } => self.node_gone(node),
+            UserMessage::Settled => self.settled(),
+            UserMessage::Rest => {}
+            UserMessage::Observe(reply) => drop(reply.send(self.status())),
         }
-        drop(queued);
-        if state.is_needless() && state.context.users.retire(state.user) {
-            // Only timers may still be queued, and those who observe.
-            let _ = me.drain();
-        }
-        Ok(())
     }
-}
 
-impl UserState {
+    /// Sends the actor a message of its own after a while.
+    fn later(&self, after: Duration, message: impl FnOnce() -> UserMessage + Send + 'static) {
+        if let Some(me) = &self.me {
+            me.send_after(after, move || Mail::own(message()));
+        }
+    }
+
     /// Whether nobody is here or watches, so that the actor may leave memory.
     fn is_needless(&self) -> bool {
         let nobody = self.devices.is_empty() && self.expected.is_empty() && self.away.is_none();
@@ -249,16 +254,19 @@ impl UserState {
         self.tell();
     }
 
-    fn attach(&mut self, session: u64, connection: Arc<dyn Connection>, intents: Intents) {
+    fn attach(&mut self, session: u64, connection: Arc<dyn Connection>) {
         self.expected.remove(&session);
-        self.devices.insert(session, (connection, intents));
+        self.devices.retain(|(other, _)| *other != session);
+        self.devices.push((session, connection));
         self.away = None;
         self.report();
         self.tell();
     }
 
     fn detach(&mut self, session: u64) {
-        let was_here = self.devices.remove(&session).is_some() | self.expected.remove(&session);
+        let (devices, expected) = (self.devices.len(), self.expected.remove(&session));
+        self.devices.retain(|(other, _)| *other != session);
+        let was_here = self.devices.len() < devices || expected;
         if was_here && self.devices.is_empty() && self.expected.is_empty() {
             self.away = Some(self.check_later(None));
         }
@@ -269,8 +277,7 @@ impl UserState {
     fn check_later(&mut self, from: Option<NodeId>) -> u64 {
         self.absences += 1;
         let absence = self.absences;
-        let check = move || Mail::own(UserMessage::AwayCheck { from, absence });
-        self.me.send_after(self.context.config.offline_after, check);
+        self.later(self.context.config.offline_after, move || UserMessage::AwayCheck { from, absence });
         absence
     }
 
@@ -332,15 +339,7 @@ impl UserState {
         let heard = changed && !self.watchers.is_empty();
         if self.tell_outposts() || heard {
             self.timer = true;
-            self.me.send_after(TELL_EVERY, || Mail::own(UserMessage::Tell));
-        }
-    }
-
-    fn push(&self, frame: &Arc<Frame>, except: Option<u64>) {
-        for (session, (connection, _)) in &self.devices {
-            if Some(*session) != except {
-                connection.ephemeral(frame);
-            }
+            self.later(TELL_EVERY, || UserMessage::Tell);
         }
     }
 }

@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 use ractor::{ActorId, ActorRef};
 use smallvec::SmallVec;
 
+use crate::budget::QUIET_ROUNDS;
+
 use super::{
     Away, SessionMessage, Shared,
     actor::{Mail, SessionState, SessionStatus},
@@ -29,9 +31,6 @@ use super::{
 
 /// Locks over the slots; a sender rarely meets another in one of 64.
 const STRIPES: usize = 64;
-/// Rounds of [`SessionSlots::rest_quiet`], one a second, without a message before a session rests. Waking costs some
-/// 30 µs, so somebody who writes now and then had better not be woken for each message.
-const QUIET_ROUNDS: u32 = 5;
 
 /// A message counted as queued until it is handled.
 #[derive(Debug)]

@@ -24,6 +24,11 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
+    /// Whether the node has gone, and not for long enough to say so.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.absence.is_some()
+    }
+
     /// Whether the node is told how the user stands.
     const fn listens(&self) -> bool {
         self.share.watches || self.share.devices

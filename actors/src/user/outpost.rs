@@ -10,7 +10,7 @@ use std::time::Duration;
 use hubbub_protocol::{ids::NodeId, push::Presence};
 use tokio::sync::oneshot;
 
-use super::{Mail, Said, Share, Stand, UserMessage, UserState};
+use super::{Said, Share, Stand, UserMessage, UserState};
 use crate::{answer::Answer, peers::reports::Report};
 
 /// How long the home may take to say how a user stands.
@@ -29,7 +29,7 @@ impl UserState {
         if self.context.cut_off.lock().contains(&self.context.home_of(self.user)) {
             self.answer_askers();
         } else if self.asking.len() == 1 {
-            self.me.send_after(ASKED_WITHIN, || Mail::own(UserMessage::AskedLongEnough));
+            self.later(ASKED_WITHIN, || UserMessage::AskedLongEnough);
         }
     }
 
