@@ -282,6 +282,10 @@ pub(crate) struct GatherArgs {
     pub(crate) runs: u32,
     #[arg(long, default_value_t = 100)]
     pub(crate) per_room: usize,
+    /// Most users of Hubbub, made by its owner; connections beyond are further sessions of theirs [default: 1,000, who
+    /// register]
+    #[arg(long)]
+    pub(crate) users: Option<usize>,
     /// Clients joining at the same time
     #[arg(long, default_value_t = 100)]
     pub(crate) at_once: usize,

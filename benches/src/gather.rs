@@ -15,6 +15,7 @@ use crate::crowd::Crowd;
 use crate::ledger;
 use crate::load::per;
 use crate::peer::Peer;
+use crate::peer::accounts::ACCOUNTS_MAX;
 use crate::processes::Usage;
 use crate::recorder::{Latency, summary};
 use crate::schedule::{Case, Schedule, Timing};
@@ -25,6 +26,8 @@ pub(crate) struct Gathering {
     pub(crate) per_room: usize,
     pub(crate) at_once: usize,
     pub(crate) hold: Duration,
+    /// Most users; connections beyond are further sessions of theirs.
+    pub(crate) users: Option<usize>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +36,8 @@ pub(crate) struct GatherReport {
     pub(crate) run: u32,
     pub(crate) connections: usize,
     pub(crate) per_room: usize,
+    /// Whose connections they are, where clients have accounts.
+    pub(crate) users: usize,
     /// From the first connection asked for to the last one joined.
     pub(crate) joined_s: f64,
     pub(crate) joins_per_s: f64,
@@ -53,7 +58,7 @@ pub(crate) struct GatherReport {
 
 /// Gathers all connections on a fresh `peer`, holds them, and lets them go.
 pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering, run: u32) -> Result<GatherReport> {
-    let Gathering { connections, per_room, at_once, hold } = gathering;
+    let Gathering { connections, per_room, at_once, hold, users } = gathering;
     let rss_start_kib = Usage::of(&peer.parts())?.rss_kib();
     let rooms = peer.prepare(connections.div_ceil(per_room), connections).await?;
     let rss_prepared_kib = Usage::of(&peer.parts())?.rss_kib();
@@ -77,6 +82,7 @@ pub(crate) async fn gather(peer: &Arc<dyn Peer>, gathering: Gathering, run: u32)
         run,
         connections,
         per_room,
+        users: users.unwrap_or(ACCOUNTS_MAX).min(connections),
         joined_s: joined.as_secs_f64(),
         joins_per_s: connections as f64 / joined.as_secs_f64(),
         join,

@@ -4,7 +4,7 @@
 //! of many; runs that follow each other on it use fresh rooms. A new peer is a [`Kind`], a file below `peer/` and an
 //! arm of [`start`].
 
-mod accounts;
+pub(crate) mod accounts;
 mod ejabberd;
 pub(crate) mod floor;
 pub(crate) mod hubbub;

@@ -76,16 +76,18 @@ pub(crate) async fn saturate(args: SaturateArgs) -> Result<()> {
 
 /// Gathers silent connections on each server, a fresh one for each run.
 pub(crate) async fn gather(connections: usize, hold: Duration, args: GatherArgs) -> Result<()> {
-    ensure!(connections > 0 && args.per_room > 0, "nobody is nothing to measure");
+    ensure!(connections > 0 && args.per_room > 0 && args.users != Some(0), "nobody is nothing to measure");
     limits::raise(connections)?;
-    let gathering = Gathering { connections, per_room: args.per_room, at_once: args.at_once, hold };
+    let gathering =
+        Gathering { connections, per_room: args.per_room, at_once: args.at_once, hold, users: args.users };
     if !args.json {
         report::gather_head()?;
     }
     let mut reports = Vec::new();
     for run in 1..=args.runs {
         for spec in &args.peers {
-            let peer = peer::start(spec, &args.node).await?;
+            let spec = Spec { users: args.users, ..spec.clone() };
+            let peer = peer::start(&spec, &args.node).await?;
             let report = gather::gather(&peer, gathering, run).await?;
             peer.stop().await?;
             if args.json {

@@ -97,6 +97,16 @@ fn silent_connections_and_those_that_come_at_once_are_counted() {
 }
 
 #[test]
+fn each_connection_can_be_a_user_of_its_own_without_a_password_each() {
+    let arguments = ["idle", "--connections", "30", "--per-room", "10", "--hold", "1", "--peers", "hubbub"];
+    for (users, seen) in [("20", 20), ("40", 30)] {
+        let gathers = measured("gather", &[&arguments[..], &["--users", users]].concat());
+        let [gather] = &gathers[..] else { panic!("one run: {gathers:?}") };
+        assert_eq!((&gather["users"], &gather["closed"]), (&seen.into(), &0.into()), "{gather}");
+    }
+}
+
+#[test]
 fn sessions_of_a_node_that_died_come_back_and_miss_nothing() {
     let arguments = ["--sessions", "20", "--per-room", "10", "--messages", "20", "--before", "2", "--runs", "1"];
     let storms = measured("storm", &[&["storm", "reconnect", "--peers", "hubbub"], &arguments[..]].concat());

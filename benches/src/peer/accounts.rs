@@ -1,7 +1,8 @@
 //! The people a benchmark plays: registered once a node, reused by every run on it.
 //!
-//! Registering costs an Argon2 hash, so it happens before anything is measured, and clients beyond
-//! [`ACCOUNTS_MAX`] share accounts, one session each.
+//! Registering costs an Argon2 hash, so it happens before anything is measured, and clients beyond [`ACCOUNTS_MAX`]
+//! share accounts, one session each. A case that asks for a number of users has them made by an owner, without
+//! passwords and so without hashes, and signed in by tokens.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio::sync::RwLock;
 use super::rest::{Rest, string};
 use crate::parallel::in_parallel;
 
-/// Distinct users of one node: one for each client of the largest case.
+/// Distinct users of one node, unless a case asks for others: one for each client of the largest case.
 pub(crate) const ACCOUNTS_MAX: usize = 1_000;
 
 /// Password hashes at once; more would only queue on the node.
@@ -22,7 +23,10 @@ const REGISTERING_AT_ONCE: usize = 8;
 /// Age at which an access token is renewed before a run. It lives for 15 minutes, a run for one.
 const TOKEN_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
-const PASSWORD: &str = "correct horse battery staple";
+/// Who makes accounts without passwords.
+pub(crate) const OWNER: &str = "owner";
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 #[derive(Debug, Clone)]
 struct Account {
@@ -34,25 +38,47 @@ struct Account {
 #[derive(Debug)]
 pub(crate) struct Accounts {
     rest: Rest,
+    max: usize,
+    by_owner: bool,
     all: RwLock<Vec<Account>>,
 }
 
 impl Accounts {
-    pub(crate) fn new(rest: Rest) -> Self {
-        let all = RwLock::default();
-        Self { rest, all }
+    /// At most as many as asked for, whom more clients share.
+    pub(crate) fn new(rest: Rest, users: Option<usize>) -> Self {
+        Self { rest, max: users.unwrap_or(ACCOUNTS_MAX), by_owner: users.is_some(), all: RwLock::default() }
+    }
+
+    /// Whether an owner has to be there before they can grow.
+    pub(crate) const fn need_owner(&self) -> bool {
+        self.by_owner
     }
 
     /// Sees to it that `clients` clients have a fresh token, and returns how many accounts there are.
     pub(crate) async fn grow(&self, clients: usize) -> Result<usize> {
         let mut all = self.all.write().await;
         let old = all.len();
-        let new = clients.min(ACCOUNTS_MAX).saturating_sub(old);
+        let new = clients.min(self.max).saturating_sub(old);
+        let owner = match self.need_owner() && new > 0 {
+            true => {
+                let owner = json!({"name": OWNER, "password": PASSWORD});
+                Some(
+                    signed_in(&self.rest, "/auth/login", None, owner).await.context("signing the owner in")?.access,
+                )
+            }
+            false => None,
+        };
         let registered = in_parallel(new, REGISTERING_AT_ONCE, |index| {
-            let rest = self.rest.clone();
+            let (rest, owner, name) = (self.rest.clone(), owner.clone(), format!("bench{:04}", old + index));
             async move {
-                let body = json!({"name": format!("bench{:04}", old + index), "password": PASSWORD});
-                signed_in(&rest, "/auth/register", body).await
+                let Some(owner) = owner else {
+                    let body = json!({"name": name, "password": PASSWORD});
+                    return signed_in(&rest, "/auth/register", None, body).await;
+                };
+                let made =
+                    rest.call(Method::POST, "/admin/users", Some(&owner), Some(&json!({"name": name}))).await?;
+                let path = format!("/admin/users/{}/token", string(&made, "id")?);
+                signed_in(&rest, &path, Some(&owner), json!({"device": "bench"})).await
             }
         });
         let registered = registered.await.context("registering the members")?;
@@ -62,7 +88,7 @@ impl Accounts {
                 if account.issued.elapsed() < TOKEN_AGE_MAX {
                     return Ok(account);
                 }
-                signed_in(&rest, "/auth/refresh", json!({"refresh_token": account.refresh})).await
+                signed_in(&rest, "/auth/refresh", None, json!({"refresh_token": account.refresh})).await
             }
         });
         *all = renewed.await.context("renewing the members' tokens")?;
@@ -78,8 +104,8 @@ impl Accounts {
     }
 }
 
-async fn signed_in(rest: &Rest, path: &str, body: Value) -> Result<Account> {
-    let answer = rest.call(Method::POST, path, None, Some(&body)).await?;
+async fn signed_in(rest: &Rest, path: &str, by: Option<&str>, body: Value) -> Result<Account> {
+    let answer = rest.call(Method::POST, path, by, Some(&body)).await?;
     Ok(Account {
         access: string(&answer, "access_token")?,
         refresh: string(&answer, "refresh_token")?,

@@ -65,13 +65,17 @@ pub(crate) struct Session {
 
 impl HubbubPeer {
     pub(crate) async fn start(spec: &Spec, binary: &Path) -> Result<Self> {
-        Self::over(spec.to_string(), Deployment::start(spec, binary).await?)
+        let peer = Self::over(spec.to_string(), Deployment::start(spec, binary).await?, spec.users)?;
+        if peer.accounts.need_owner() {
+            peer.deployment.make_owner().await.context("making the owner")?;
+        }
+        Ok(peer)
     }
 
     /// The peer of nodes that are up.
-    fn over(name: String, deployment: Deployment) -> Result<Self> {
+    fn over(name: String, deployment: Deployment, users: Option<usize>) -> Result<Self> {
         let rest = Rest::new(deployment.address(0), deployment.tls())?;
-        let accounts = Accounts::new(rest.clone());
+        let accounts = Accounts::new(rest.clone(), users);
         Ok(Self { name, deployment, accounts, rest })
     }
 

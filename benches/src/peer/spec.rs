@@ -54,13 +54,16 @@ pub(crate) struct Spec {
     pub(crate) tls: bool,
     /// Keys of a node's configuration with their values, in the order given.
     pub(crate) settings: Vec<(String, String)>,
+    /// Most users, for cases that ask; clients beyond share them. For Hubbub alone, whose clients have accounts.
+    pub(crate) users: Option<usize>,
     /// Whether its database counts the statements that it carries out, for cases that ask.
     pub(crate) counts_statements: bool,
 }
 
 impl Spec {
     pub(crate) fn plain(kind: Kind) -> Self {
-        Self { kind, redis: false, tls: false, settings: Vec::new(), counts_statements: false }
+        let (redis, tls, settings) = (false, false, Vec::new());
+        Self { kind, redis, tls, settings, users: None, counts_statements: false }
     }
 
     /// The settings as a node reads them from its environment.
@@ -112,7 +115,7 @@ impl FromStr for Spec {
         if tls && !matches!(kind, Kind::Hubbub | Kind::HubbubPg) {
             return Err(format!("`{name}` is no peer; TLS is for single nodes: hubbub-tls, hubbub-pg-tls"));
         }
-        Ok(Self { kind, redis, tls, settings, counts_statements: false })
+        Ok(Self { redis, tls, settings, ..Self::plain(kind) })
     }
 }
 

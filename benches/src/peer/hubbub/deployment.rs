@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +16,7 @@ use rustls::ClientConfig;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::peer::accounts::{OWNER, PASSWORD};
 use crate::peer::{Kind, Spec};
 use crate::processes::{Part, Role};
 use crate::server::{Server, free_port};
@@ -29,7 +31,7 @@ pub(super) struct Deployment {
     /// Who signed what a node shows, where clients come over TLS.
     security: Option<Security>,
     /// Removed when the peer is dropped, after the nodes have ended.
-    _data: TempDir,
+    data: TempDir,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,15 @@ struct Program {
 }
 
 impl Program {
+    /// Runs a command of the operator's on the node's data.
+    async fn tell(&self, data: &Path, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).arg("--data-dir").arg(data).envs(self.environment.iter().cloned());
+        let told = command.stdin(Stdio::null()).output().await.context("cannot run the node's program")?;
+        ensure!(told.status.success(), "{arguments:?} failed: {}", String::from_utf8_lossy(&told.stderr));
+        Ok(())
+    }
+
     async fn start(&self) -> Result<Server> {
         let mut command = Command::new(&self.binary);
         command.args(&self.arguments).envs(self.environment.iter().cloned());
@@ -123,7 +134,7 @@ impl Deployment {
             database: None,
             cache: None,
             security: None,
-            _data: data,
+            data,
         }
     }
 
@@ -137,13 +148,20 @@ impl Deployment {
         let (lab, database) = (Lab::open(nodes, true), fresh_database(spec));
         let founding = Members::found_with(lab, database, binary, data.path(), environment);
         let members = founding.await.with_context(|| format!("founding {spec}"))?;
-        Ok(Self {
-            nodes: Nodes::Cluster(Box::new(members)),
-            database: None,
-            cache: None,
-            security: None,
-            _data: data,
-        })
+        Ok(Self { nodes: Nodes::Cluster(Box::new(members)), database: None, cache: None, security: None, data })
+    }
+
+    /// Makes the owner of the installation, as its operator does.
+    pub(super) async fn make_owner(&self) -> Result<()> {
+        let file = self.data.path().join("password");
+        std::fs::write(&file, PASSWORD)?;
+        let file = file.display().to_string();
+        let create = ["user", "create", OWNER, "--owner", "--password-file", &file];
+        match &self.nodes {
+            Nodes::One { program: Some(program), .. } => program.tell(self.data.path(), &create).await,
+            Nodes::One { program: None, .. } => bail!("the node was not started here"),
+            Nodes::Cluster(members) => members.tell(0, &create).await.map(drop),
+        }
     }
 
     /// Where clients reach the node for `place`: places go round the nodes.

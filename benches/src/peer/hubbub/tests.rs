@@ -25,7 +25,7 @@ async fn peer_of(node: &FakeNode) -> Arc<dyn Peer> {
     let server = Server::start("sleeper", sleeper).await.expect("it listens");
     let data = TempDir::new().expect("a folder");
     let deployment = Deployment::of_one(server, node.address(), data);
-    Arc::new(HubbubPeer::over("hubbub".to_owned(), deployment).expect("a peer"))
+    Arc::new(HubbubPeer::over("hubbub".to_owned(), deployment, None).expect("a peer"))
 }
 
 async fn run_against(fault: Fault) -> RunReport {
@@ -89,7 +89,8 @@ async fn rooms_of_a_second_run_are_fresh_and_accounts_are_not_made_again() {
 #[tokio::test]
 async fn silent_connections_are_gathered_and_held() {
     let node = FakeNode::start(Fault::None).await;
-    let gathering = Gathering { connections: 25, per_room: 10, at_once: 5, hold: Duration::from_millis(50) };
+    let gathering =
+        Gathering { connections: 25, per_room: 10, at_once: 5, hold: Duration::from_millis(50), users: None };
     let report = gather(&peer_of(&node).await, gathering, 1).await.expect("gathered");
     assert_eq!((report.closed, report.join.count), (0, 25));
     assert!(report.rss_start_kib > 0);
