@@ -212,7 +212,10 @@ impl Conn {
         }
         match op {
             Err(refusal) => self.refuse(id, &refusal),
-            Ok(Op::Heartbeat) => self.connection.reply(Frame::ok(id, &json!({"time": self.edge.hub.now()}))),
+            Ok(Op::Heartbeat) => {
+                self.socket.rest();
+                self.connection.reply(Frame::ok(id, &json!({"time": self.edge.hub.now()})));
+            }
             Ok(Op::Reauth { token }) => self.reauth(id, &token).await,
             Ok(Op::Identify { .. } | Op::Resume { .. }) if self.stay.is_some() => {
                 self.refuse(id, &Refusal::field("op", "the session has begun already"));

@@ -23,11 +23,15 @@ use hubbub_protocol::{
     limits::{OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX},
     push::Push,
 };
+use smallvec::SmallVec;
 
 /// Replayed bytes that may wait: as many events as may, of about 512 bytes.
 const REPLAY_BYTES_MAX: usize = REPLAY_QUEUE_MAX * 512;
 /// Frames given to the socket at once: more gain nothing, since the call is no longer what costs.
 pub const SLICES_MAX: usize = 64;
+/// Places for frames that stay with a connection that has just caught up, 40 bytes each: one that is behind again soon,
+/// as all are in a hot room, queues without allocating. More go at once, and these when it stays idle ([`Outbox::rest`]).
+const KEPT_MAX: usize = 64;
 
 /// Why a frame waits; decides which bound it counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,8 @@ impl Load {
 pub struct Outbox {
     format: Format,
     waiting: VecDeque<(Bytes, Kind)>,
+    /// Whether anything has waited since the last [`Outbox::rest`].
+    used: bool,
     /// Whether a part of the first frame has been written.
     begun: bool,
     answers: Load,
@@ -75,6 +81,7 @@ impl Outbox {
         Self {
             format,
             waiting: VecDeque::new(),
+            used: false,
             begun: false,
             answers: none,
             events: none,
@@ -160,9 +167,9 @@ impl Outbox {
         }
     }
 
-    /// The first of what waits, for one vectored write.
+    /// The first of what waits, for one vectored write. They are on the stack, all of them.
     #[must_use]
-    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+    pub fn slices(&self) -> SmallVec<[IoSlice<'_>; SLICES_MAX]> {
         self.waiting.iter().take(SLICES_MAX).map(|(bytes, _)| IoSlice::new(bytes)).collect()
     }
 
@@ -184,6 +191,13 @@ impl Outbox {
         }
         self.settle();
         if self.waiting.is_empty() {
+            self.waiting.shrink_to(KEPT_MAX);
+        }
+    }
+
+    /// Gives back the places of frames when none has waited since the last time; called now and then.
+    pub fn rest(&mut self) {
+        if !std::mem::take(&mut self.used) && self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
     }
@@ -208,6 +222,7 @@ impl Outbox {
         let load = self.load(kind);
         load.frames += 1;
         load.bytes += bytes.len();
+        self.used = true;
         self.waiting.push_back((bytes, kind));
     }
 

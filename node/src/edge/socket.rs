@@ -10,6 +10,7 @@
 //!   queues.
 //! * A frame written in part is finished before anything else is written.
 
+mod backlog;
 mod ending;
 
 use std::{
@@ -33,6 +34,7 @@ use hubbub_protocol::{
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
+pub use self::backlog::Backlog;
 use super::{
     flight::Flight,
     outbox::{Kind, Outbox, SLICES_MAX},
@@ -83,17 +85,6 @@ impl Writing {
     fn stuck_at(&self) -> Option<Instant> {
         self.full_since.into_iter().chain(self.clogged_since).min().map(|since| since + STUCK)
     }
-}
-
-/// What the connection's task has to know before it waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backlog {
-    /// Something waits to be written.
-    pub has_more: bool,
-    /// Too many answers wait: read nothing.
-    pub is_clogged: bool,
-    /// When the client counts as too slow, if nothing changes.
-    pub stuck_at: Option<Instant>,
 }
 
 /// One client's socket.
@@ -289,15 +280,6 @@ impl Socket {
     /// Waits until there is something to write or the connection is over.
     pub async fn woken(&self) {
         self.wake.notified().await;
-    }
-
-    /// How much waits.
-    #[must_use]
-    pub fn backlog(&self) -> Backlog {
-        let writing = self.writing.lock();
-        let has_more = writing.outbox.has_more() || self.stream.has_more();
-        let is_clogged = writing.outbox.is_clogged();
-        Backlog { has_more, is_clogged, stuck_at: writing.stuck_at() }
     }
 
     /// Writes what waits, as far as the socket takes it.

@@ -215,3 +215,16 @@ proptest! {
         prop_assert_eq!(seen, newest);
     }
 }
+
+#[test]
+fn a_connection_that_stays_idle_holds_no_memory_for_what_may_wait() {
+    let mut outbox = Outbox::new(Format::Json);
+    (1..=OUTBOX_FRAMES_MAX as u64).for_each(|seq| event(&mut outbox, seq));
+    assert!(outbox.waiting.capacity() >= OUTBOX_FRAMES_MAX);
+    drain(&mut outbox);
+    assert!((1..=KEPT_MAX).contains(&outbox.waiting.capacity()), "it may be behind again soon");
+    outbox.rest();
+    assert!(outbox.waiting.capacity() > 0, "something has just waited");
+    outbox.rest();
+    assert_eq!(outbox.waiting.capacity(), 0);
+}
