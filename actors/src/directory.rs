@@ -8,6 +8,7 @@
 //!   before: whoever removes a right raises the version first.
 
 mod forgetting;
+mod heads;
 mod kept;
 mod many;
 mod memberships;
@@ -35,7 +36,7 @@ use hubbub_storage::{
 };
 use moka::sync::Cache;
 
-use self::{kept::Kept, many::Many, memberships::Memberships};
+use self::{heads::Heads, kept::Kept, many::Many, memberships::Memberships};
 pub use self::{
     kept::{CACHES, CacheStatus},
     rights::{community_rights, room_rights},
@@ -44,8 +45,6 @@ use crate::answer::unavailable;
 
 /// Rooms, communities and users kept: about 500 bytes each, 50 MB in all.
 const FACTS_MAX: u64 = 100_000;
-/// Newest seqs kept: about 100 bytes each, 50 MB at most.
-const HEADS_MAX: u64 = 500_000;
 /// How old a member count may be.
 const COUNT_AGE_MAX: Duration = Duration::from_secs(2);
 
@@ -72,7 +71,7 @@ pub struct Directory {
     lists: Kept<CommunityId, Arc<Vec<Arc<Room>>>>,
     memberships: Kept<UserId, Arc<Memberships>>,
     counts: Kept<RoomId, u64>,
-    heads: Cache<RoomId, Seq>,
+    heads: Heads,
 }
 
 impl std::fmt::Debug for Directory {
@@ -96,7 +95,7 @@ impl Directory {
             lists: Kept::with_room_for(FACTS_MAX / 10),
             memberships: Kept::with_room_for(FACTS_MAX),
             counts: Cache::builder().max_capacity(FACTS_MAX).time_to_live(COUNT_AGE_MAX).build().into(),
-            heads: Cache::new(HEADS_MAX),
+            heads: Heads::default(),
         }
     }
 
@@ -203,24 +202,20 @@ impl Directory {
     /// # Errors
     /// `unavailable`.
     pub async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Seq>, Refusal> {
-        let noted = |room: &RoomId| if self.is_ordered_here(*room) { self.heads.get(room) } else { None };
-        let known: Vec<Option<Seq>> = rooms.iter().map(noted).collect();
+        let known = self.heads.of(rooms, |room| self.is_ordered_here(room));
         let missing: Vec<RoomId> =
             rooms.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(room, _)| *room).collect();
+        if missing.is_empty() {
+            return Ok(known.into_iter().map(Option::unwrap_or_default).collect());
+        }
         let read = self.read(self.many.heads.get_all(missing.iter().copied()).await)?;
         let read: Vec<Seq> = read.into_iter().map(Option::unwrap_or_default).collect();
-        for (room, head) in missing.iter().zip(&read).filter(|(room, _)| self.is_ordered_here(**room)) {
-            // A commit that came meanwhile is newer than what was read.
-            self.heads.entry(*room).or_insert(*head);
-        }
-        let mut read = missing.iter().zip(read);
-        let found = rooms.iter().zip(known).map(|(room, known)| {
-            known.unwrap_or_else(|| {
-                let head = read.next().map(|(_, head)| head).unwrap_or_default();
-                noted(room).unwrap_or(head)
-            })
-        });
-        Ok(found.collect())
+        let ordered_here = |(room, _): &(RoomId, Seq)| self.is_ordered_here(*room);
+        self.heads.note_read(missing.iter().copied().zip(read.iter().copied()).filter(ordered_here));
+        // A commit that came meanwhile is newer than what was read.
+        let noted = self.heads.of(&missing, |room| self.is_ordered_here(room));
+        let mut read = noted.into_iter().zip(read).map(|(noted, read)| noted.unwrap_or(read));
+        Ok(known.into_iter().map(|known| known.or_else(|| read.next()).unwrap_or_default()).collect())
     }
 
     /// The newest seq of a room, read now, together with those of others that are read at the same time.
@@ -239,12 +234,12 @@ impl Directory {
 
     /// Forgets the heads: rooms are ordered here that were not before.
     pub(crate) fn forget_heads(&self) {
-        self.heads.invalidate_all();
+        self.heads.forget();
     }
 
     /// Learns that `head` is on disk.
     pub fn note_head(&self, room: RoomId, head: Seq) {
-        self.heads.insert(room, head);
+        self.heads.note(room, head);
     }
 
     /// Turns a failed read into `unavailable`, with a line in the log.

@@ -207,12 +207,16 @@ mod tests {
 
     use super::*;
 
+    /// How long a read takes that is not instant.
+    const READ_TAKES: Duration = Duration::from_millis(2);
+
     /// Doubles even numbers, when let; counts the keys of each read.
-    fn doubles(let_go: Arc<Semaphore>, sizes: Arc<Mutex<Vec<usize>>>) -> Together<u32, u32> {
+    fn doubles(let_go: Arc<Semaphore>, sizes: Arc<Mutex<Vec<usize>>>, takes: Duration) -> Together<u32, u32> {
         Together::new(move |keys: Vec<u32>| {
             let (let_go, sizes) = (let_go.clone(), sizes.clone());
             async move {
                 sizes.lock().push(keys.len());
+                tokio::time::sleep(takes).await;
                 let_go.acquire().await.expect("open").forget();
                 Ok(keys.into_iter().filter(|key| key % 2 == 0).map(|key| (key, 2 * key)).collect())
             }
@@ -223,7 +227,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_for_during_a_read_goes_together_in_the_next() {
         let (let_go, sizes) = (Arc::new(Semaphore::new(0)), Arc::default());
-        let together = Arc::new(doubles(let_go.clone(), Arc::clone(&sizes)));
+        let together = Arc::new(doubles(let_go.clone(), Arc::clone(&sizes), Duration::ZERO));
         let first = tokio::spawn({
             let together = together.clone();
             async move { together.get(2).await }
@@ -246,18 +250,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_come_one_after_the_other_wait_for_no_timer() {
         let (let_go, sizes) = (Arc::new(Semaphore::new(100)), Arc::default());
-        let together = doubles(let_go, sizes);
+        let together = doubles(let_go, sizes, READ_TAKES);
         let began = tokio::time::Instant::now();
         for key in 0..100 {
             together.get(key).await.expect("a value");
         }
-        assert_eq!((began.elapsed(), together.reads()), (Duration::ZERO, 100));
+        assert_eq!((began.elapsed(), together.reads()), (100 * READ_TAKES, 100));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rush_is_read_ten_times_a_second_however_long_it_lasts() {
         let (let_go, sizes) = (Arc::new(Semaphore::new(1_000)), Arc::default());
-        let together = Arc::new(doubles(let_go, sizes));
+        let together = Arc::new(doubles(let_go, sizes, READ_TAKES));
         let mut asked = Vec::new();
         for key in 0..4_000 {
             let together = together.clone();
