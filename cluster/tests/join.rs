@@ -7,11 +7,11 @@ mod support;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use council::{Agreed, World};
+use council::{Agreed, CLUSTER, World};
 use hubbub_cluster::{
     control::{NewMember, Role, VersionRange},
     identity::{NodeKey, validity},
-    join::{Admitted, Applicant, JoinError, JoinRefusal, JoinToken, Renewal, join},
+    join::{Admitted, Applicant, JoinError, JoinRefusal, JoinToken, Renewal, cluster_id, join},
 };
 use hubbub_protocol::{ids::NodeId, peer::PeerChange};
 use time::OffsetDateTime;
@@ -33,7 +33,7 @@ fn about(name: &str) -> NewMember {
 }
 
 fn applicant(name: &str) -> Applicant {
-    Applicant { key: NodeKey::new().unwrap(), about: about(name) }
+    Applicant { key: NodeKey::new().unwrap(), about: about(name), cluster: cluster_id(CLUSTER) }
 }
 
 async fn try_join(token: &JoinToken, seed: SocketAddr, applicant: &Applicant) -> Result<Admitted, JoinError> {
@@ -139,8 +139,25 @@ async fn a_second_node_with_a_members_name_directory_or_key_is_refused() {
     };
     assert_eq!(refused(&token, world.leader.address, &other).await, copied("data directory"));
     let key = NodeKey::from_pkcs8(&bob.key.to_pkcs8()).unwrap();
-    let other = Applicant { key, about: about("carol") };
+    let other = Applicant { key, ..applicant("carol") };
     assert_eq!(refused(&token, world.leader.address, &other).await, copied("key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_over_the_database_of_another_cluster_asks_for_nothing() {
+    let world = World::new().await;
+    let token = world.leader.desk.create_token(Role::Worker, 1, HOUR).await.unwrap();
+    let seed = world.leader.address;
+    let bob = Applicant { cluster: cluster_id(78), ..applicant("bob") };
+    let sentence = format!(
+        "the node at {seed} belongs to another cluster than this node's database, which is that of {}: set \
+         `store.url` to the database that the node at {seed} has",
+        bob.cluster
+    );
+    assert_eq!(refused(&token, seed, &bob).await, sentence);
+    assert_eq!(world.members(), 2, "nobody became a member");
+    let bob = Applicant { cluster: cluster_id(CLUSTER), ..bob };
+    try_join(&token, seed, &bob).await.expect("the use was not taken");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use council::World;
+use council::{CLUSTER, World};
 use hubbub_cluster::{
     control::{NewMember, Role, VersionRange},
     identity::NodeKey,
-    join::{Applicant, Application, JoinToken, join},
+    join::{Applicant, Application, JoinToken, cluster_id, join},
 };
 use hubbub_protocol::codec;
 use quinn::{ClientConfig, Connection, ConnectionId, Endpoint, crypto::rustls::QuicClientConfig};
@@ -121,6 +121,11 @@ fn about(name: &str, key: &NodeKey) -> NewMember {
     }
 }
 
+fn bob() -> Applicant {
+    let key = NodeKey::new().unwrap();
+    Applicant { about: about("bob", &key), key, cluster: cluster_id(CLUSTER) }
+}
+
 /// The bytes of a knock with a proof for `channel`.
 fn knock(token: &JoinToken, name: &str, channel: &[u8; 32]) -> Vec<u8> {
     let key = NodeKey::new().unwrap();
@@ -173,7 +178,7 @@ async fn garbage_on_the_join_port_harms_nobody() {
         let answer = say(&connection, &bytes).await.unwrap();
         assert_eq!(verdict(&answer).0, REFUSED, "{} bytes", bytes.len());
     }
-    let applicant = Applicant { about: about("bob", &NodeKey::new().unwrap()), key: NodeKey::new().unwrap() };
+    let applicant = bob();
     join(&token, &[seed.to_string()], &applicant).await.expect("a node that means well joins all the same");
     assert_eq!(world.worker.heard.changes(hubbub_protocol::ids::NodeId(1)).len(), 1, "links did not notice");
 }
@@ -215,6 +220,6 @@ async fn strangers_who_say_nothing_do_not_keep_joiners_out_for_long() {
     for (_, connection) in &silent {
         connection.close(0_u32.into(), b"");
     }
-    let applicant = Applicant { about: about("bob", &NodeKey::new().unwrap()), key: NodeKey::new().unwrap() };
+    let applicant = bob();
     join(&token, &[seed.to_string()], &applicant).await.expect("the places are free again");
 }

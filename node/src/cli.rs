@@ -145,7 +145,7 @@ impl Cli {
                 Ok(())
             }
             Command::Serve(options) => options.run(&self.data_dir, loaded()).await,
-            Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?),
+            Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?).await,
             Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,
             Command::Status(form) => cluster::status(&self.data_dir, form).await,
             Command::Top(top) => top.run(&self.data_dir).await,

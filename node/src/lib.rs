@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod auth;
+pub mod belonging;
 pub mod cache;
 pub mod cli;
 pub mod clock;

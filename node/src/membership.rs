@@ -343,21 +343,28 @@ impl NewMembership<'_> {
     }
 }
 
+/// Whether `data` is that of no member, so that it can become one's.
+///
+/// # Errors
+/// [`Failure::Conflict`] when it is a member's already.
+pub fn pristine(data: &DataDir) -> Result<(), Failure> {
+    let Some(text) = files::read_text(&directory(data.path()).join(NODE))? else { return Ok(()) };
+    let file: Option<NodeFile> = serde_json::from_str(&text).ok();
+    let who = file.map_or_else(String::new, |file| format!(" (node {} `{}`)", file.node, file.name));
+    Err(Failure::Conflict(format!(
+        "the data directory {} is that of a member{who} already: `hubbub serve` runs it; choose an empty \
+         --data-dir for another node",
+        data.path().display()
+    )))
+}
+
 /// The key of a node that is about to join, and the number of its directory: made once, and used again by a retry.
 ///
 /// # Errors
 /// [`Failure::Conflict`] when the directory is a member's already.
 pub fn begin(data: &DataDir) -> Result<(NodeKey, Place), Failure> {
+    pristine(data)?;
     let directory = directory(data.path());
-    if let Some(text) = files::read_text(&directory.join(NODE))? {
-        let file: Option<NodeFile> = serde_json::from_str(&text).ok();
-        let who = file.map_or_else(String::new, |file| format!(" (node {} `{}`)", file.node, file.name));
-        return Err(Failure::Conflict(format!(
-            "the data directory {} is that of a member{who} already: `hubbub serve` runs it; choose an empty \
-             --data-dir for another node",
-            data.path().display()
-        )));
-    }
     files::make_directory(&directory)?;
     let place = Place::make(data.path())?;
     let path = directory.join(KEY);

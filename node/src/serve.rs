@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{Auth, AuthConfig, SignOut, resume_token::ResumeTokens},
-    cache,
+    belonging, cache,
     cli::failure::Failure,
     clock::SystemClock,
     config::NodeConfig,
@@ -109,6 +109,7 @@ impl Node {
             membership::needs_database(data.path(), &config.store, "be a member of a cluster")?;
         }
         let shared = store::open(&data, &config.store).await?;
+        belonging::check(&*shared, &config.store.url, membership.as_ref()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let member = match membership {
             Some(membership) => Some(Member::start(membership, &config.cluster, clock.clone()).await?),

@@ -75,6 +75,8 @@ pub trait MetaStore: Send + Sync + Debug {
     /// Returns the bytes kept under `name`, keeping `fresh` first when there are none. Atomic, so
     /// two nodes that start together end with the same secret.
     async fn secret_or(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
+    /// The bytes kept under `name`, if there are any.
+    async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// Forgets the bytes kept under `name`; returns whether there were any.
     async fn forget_secret(&self, name: &str) -> Result<bool, StoreError>;
 

@@ -6,6 +6,7 @@ use hubbub_protocol::{codec, ids::NodeId};
 use quinn::{ClientConfig, Connection, ConnectionId, Endpoint, crypto::rustls::QuicClientConfig};
 use rustls::{client::Resumption, pki_types::CertificateDer, version::TLS13};
 use tokio::time::{sleep, timeout};
+use webpki::EndEntityCert;
 
 use super::{
     answer::{JoinRefusal, Judged, Welcome},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     control::{NewMember, Role},
-    identity::{IdentityError, NodeKey},
+    identity::{ClusterId, IdentityError, NodeKey, node_name, node_number},
     transport::{PeerFault, limits::CONNECT_TIMEOUT},
 };
 
@@ -35,6 +36,8 @@ pub struct Applicant {
     pub key: NodeKey,
     /// What it says of itself; the role and the key's hash are filled in.
     pub about: NewMember,
+    /// The cluster whose database it has: no other is asked to let it in.
+    pub cluster: ClusterId,
 }
 
 /// A node that has been admitted.
@@ -60,6 +63,17 @@ pub enum JoinError {
     OtherCluster {
         /// The seed.
         seed: String,
+    },
+    /// The seed belongs to another cluster than this node's database.
+    #[error(
+        "the node at {seed} belongs to another cluster than this node's database, which is that of {cluster}: set \
+         `store.url` to the database that the node at {seed} has"
+    )]
+    OtherStore {
+        /// The seed.
+        seed: String,
+        /// The database's cluster.
+        cluster: ClusterId,
     },
     /// The name of the seed is not known, or is not written as `host:port`.
     #[error(
@@ -140,7 +154,7 @@ pub async fn join(token: &JoinToken, seeds: &[String], applicant: &Applicant) ->
     let mut last = JoinError::Begin("no --seed was given".into());
     for round in 0..ROUNDS {
         for seed in seeds {
-            match try_seed(token, seed, &config, &application).await {
+            match try_seed(token, seed, &applicant.cluster, &config, &application).await {
                 Ok(welcome) => return accept(token, seed, applicant, &application, welcome),
                 Err(fault) if fault.passes() => last = fault,
                 Err(fault) => return Err(fault),
@@ -183,6 +197,7 @@ fn marked_id() -> ConnectionId {
 async fn try_seed(
     token: &JoinToken,
     seed: &str,
+    cluster: &ClusterId,
     config: &ClientConfig,
     application: &[u8],
 ) -> Result<Welcome, JoinError> {
@@ -190,7 +205,7 @@ async fn try_seed(
     let found: Vec<SocketAddr> = tokio::net::lookup_host(seed).await.map_err(|_| none())?.collect();
     let mut last = none();
     for address in found {
-        let knocked = timeout(SEED_TIMEOUT, knock(token, seed, address, config, application)).await;
+        let knocked = timeout(SEED_TIMEOUT, knock(token, seed, cluster, address, config, application)).await;
         match knocked.unwrap_or_else(|_| Err(JoinError::Silent { seed: seed.to_owned() })) {
             Err(fault) if fault.passes() => last = fault,
             settled => return settled,
@@ -202,6 +217,7 @@ async fn try_seed(
 async fn knock(
     token: &JoinToken,
     seed: &str,
+    cluster: &ClusterId,
     address: SocketAddr,
     config: &ClientConfig,
     application: &[u8],
@@ -215,6 +231,10 @@ async fn knock(
     let connection = connected
         .map_err(|_| JoinError::Silent { seed: seed.to_owned() })?
         .map_err(|error| fault(seed, error.into()))?;
+    if !is_of(cluster, &connection) {
+        connection.close(0_u32.into(), b"another cluster");
+        return Err(JoinError::OtherStore { seed: seed.to_owned(), cluster: cluster.clone() });
+    }
     let welcome = exchange(token, &connection, application).await;
     connection.close(0_u32.into(), b"heard");
     // The close is on its way when this returns; a joiner that is gone before costs the door a timeout.
@@ -223,6 +243,14 @@ async fn knock(
         Ok(Judged(judged)) => Ok(judged?),
         Err(why) => Err(broken(why)),
     }
+}
+
+/// Whether the member at the other end is one of `cluster`, by the name that its certificate was judged by.
+fn is_of(cluster: &ClusterId, connection: &Connection) -> bool {
+    let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let leaf = shown.as_ref().and_then(|chain| EndEntityCert::try_from(chain.first()?).ok());
+    let name = leaf.as_ref().and_then(|leaf| leaf.valid_dns_names().next());
+    name.is_some_and(|name| node_number(name).is_some_and(|node| node_name(cluster, node) == name))
 }
 
 async fn exchange(token: &JoinToken, connection: &Connection, application: &[u8]) -> Result<Judged, String> {

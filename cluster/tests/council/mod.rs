@@ -93,6 +93,9 @@ pub(crate) struct Member {
     pub(crate) heard: Arc<Heard>,
 }
 
+/// The number of every cluster made here.
+pub(crate) const CLUSTER: u128 = 77;
+
 /// The cluster.
 pub(crate) struct World {
     pub(crate) cluster: u128,
@@ -119,7 +122,7 @@ fn about(name: &str, key: &NodeKey, data_dir: u128, role: Role) -> NewMember {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let cluster: u128 = rand::random();
+        let cluster = CLUSTER;
         let authority = Authority::new(cluster_id(cluster), OffsetDateTime::now_utc()).unwrap();
         let (sealing, agreed) = (SealingKey::random(), Arc::new(Agreed::default()));
         let (founder, worker) = (NodeKey::new().unwrap(), NodeKey::new().unwrap());

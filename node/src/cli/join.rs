@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use clap::Args;
 use hubbub_cluster::{
     control::{NewMember, Role, member::FOUNDER},
-    identity::Authority,
+    identity::{Authority, ClusterId},
     join::{Applicant, JoinError, JoinRefusal, JoinToken, SealingKey, cluster_id, join},
 };
 use hubbub_protocol::ports::Clock as _;
@@ -16,10 +16,12 @@ use time::OffsetDateTime;
 
 use super::{failure::Failure, output};
 use crate::{
+    belonging,
     clock::SystemClock,
     config::{ClusterSettings, NodeConfig},
     datadir::DataDir,
     membership::{self, FORMATS, FirstToken, FoundingFile, NewMembership},
+    store,
 };
 
 /// How long the first token is good for: the first nodes are set up on the day the cluster is.
@@ -49,6 +51,9 @@ pub struct Init {
     /// How the node appears.
     #[command(flatten)]
     pub appearance: Appearance,
+    /// The cluster that the database belongs to, when all its nodes are gone for good and this one succeeds it.
+    #[arg(long, value_name = "CLUSTER")]
+    pub instead_of: Option<ClusterId>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -72,7 +77,8 @@ pub struct Join {
 }
 
 impl Appearance {
-    fn of(self, config: &ClusterSettings, role: Role, data_dir: u128) -> Result<NewMember, Failure> {
+    /// Its key and its data directory are filled in.
+    fn of(self, config: &ClusterSettings, role: Role) -> Result<NewMember, Failure> {
         let advertise = self.advertise.unwrap_or_else(|| config.advertise.clone());
         let address = if advertise.is_empty() { reachable(config.listen)? } else { advertise };
         let or = |given: Option<String>, set: &String| given.unwrap_or_else(|| set.clone());
@@ -86,7 +92,7 @@ impl Appearance {
             role,
             versions: FORMATS,
             key_sha256: [0; 32],
-            data_dir,
+            data_dir: 0,
         };
         match about.fault() {
             Some(fault) => Err(Failure::Usage(format!("the {fault} of this node cannot be used: see --help"))),
@@ -119,14 +125,21 @@ impl Init {
     ///
     /// # Errors
     /// A sentence with the remedy; nothing was founded then.
-    pub fn run(self, data_dir: &Path, config: &NodeConfig) -> Result<(), Failure> {
+    pub async fn run(self, data_dir: &Path, config: &NodeConfig) -> Result<(), Failure> {
         membership::needs_database(data_dir, &config.store, "found a cluster")?;
         let data = DataDir::hold(data_dir)?;
-        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        membership::pristine(&data)?;
+        // Whatever is wrong with what was given is told before anything is made.
+        let about = self.appearance.of(&config.cluster, Role::Voter)?;
+        let store = store::open(&data, &config.store).await?;
         let (key, place) = membership::begin(&data)?;
-        let mut about = self.appearance.of(&config.cluster, Role::Voter, place.data_dir)?;
-        about.key_sha256 = key.sha256();
-        let (number, now) = (uuid::Uuid::new_v4().as_u128(), OffsetDateTime::now_utc());
+        let about = NewMember { key_sha256: key.sha256(), data_dir: place.data_dir, ..about };
+        let number = belonging::number(place.data_dir);
+        let taken = belonging::take(&*store, &config.store.url, number, self.instead_of.as_ref()).await;
+        store.close().await;
+        taken?;
+        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        let now = OffsetDateTime::now_utc();
         let authority = Authority::new(cluster_id(number), now).map_err(|error| failed(&error))?;
         let request = key.request().map_err(|error| failed(&error))?;
         let certificate = authority.sign_request(FOUNDER, &request, now).map_err(|error| failed(&error))?;
@@ -185,9 +198,15 @@ impl Join {
         membership::needs_database(data_dir, &config.store, "join a cluster")?;
         let token: JoinToken = self.token.parse().map_err(|error| Failure::Usage(format!("--token: {error}")))?;
         let data = DataDir::hold(data_dir)?;
+        membership::pristine(&data)?;
+        let about = self.appearance.of(&config.cluster, Role::Worker)?;
+        let store = store::open(&data, &config.store).await?;
+        let cluster = belonging::to_join(&*store, &config.store.url).await;
+        store.close().await;
+        let cluster = cluster?;
         let (key, place) = membership::begin(&data)?;
-        let about = self.appearance.of(&config.cluster, Role::Worker, place.data_dir)?;
-        let applicant = Applicant { key, about };
+        let about = NewMember { data_dir: place.data_dir, ..about };
+        let applicant = Applicant { key, about, cluster };
         let admitted = join(&token, &self.seed, &applicant).await.map_err(failure)?;
         let welcome = &admitted.welcome;
         let about = NewMember { role: welcome.role, ..applicant.about };
@@ -224,6 +243,7 @@ fn failure(error: JoinError) -> Failure {
     let sentence = error.to_string();
     match error {
         JoinError::Refused(JoinRefusal::Token) | JoinError::OtherCluster { .. } => Failure::Refused(sentence),
+        JoinError::OtherStore { .. } => Failure::Conflict(sentence),
         JoinError::Refused(JoinRefusal::Name(_) | JoinRefusal::Identity(_)) => Failure::Conflict(sentence),
         JoinError::Refused(JoinRefusal::Version { .. }) | JoinError::OtherProtocol { .. } => {
             Failure::Damaged(sentence)

@@ -1,4 +1,4 @@
-//! From one node to several, by the commands an operator types; without the parts that need a database.
+//! From one node to several, by the commands an operator types; without the parts that serve.
 
 use std::{
     net::UdpSocket,
@@ -13,6 +13,7 @@ use hubbub_cluster::{
     join::JoinToken,
 };
 use hubbub_protocol::ids::NodeId;
+use hubbub_tests::postgres::{database_of, fresh_database};
 
 use super::*;
 use crate::{cli::Cli, clock::SystemClock, config::NodeConfig, datadir::DataDir, membership};
@@ -36,13 +37,27 @@ impl Seat {
         Self { folder, address }
     }
 
+    /// One over an empty database.
     fn member() -> Self {
-        Self::new("postgres://ada@db.example/chat")
+        Self::new(&fresh_database())
+    }
+
+    /// One over the same database, with a port of its own.
+    fn beside(&self) -> Self {
+        Self::new(&self.store())
+    }
+
+    fn store(&self) -> String {
+        self.config().store.url
+    }
+
+    fn config(&self) -> NodeConfig {
+        NodeConfig::read(Some(&self.file())).expect("good")
     }
 
     /// Listens at another port from its next start on: tasks of the start before may hold the old one for a while.
     fn moves(&self) {
-        let other = Self::member();
+        let other = self.beside();
         std::fs::copy(other.file(), self.file()).expect("copied");
     }
 
@@ -70,7 +85,7 @@ impl Seat {
 
     async fn serve(&self) -> Member {
         let data = DataDir::hold(&self.data()).expect("nobody holds it");
-        let config = NodeConfig::read(Some(&self.file())).expect("good");
+        let config = self.config();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut faults = std::collections::BTreeSet::new();
         let member = loop {
@@ -96,7 +111,8 @@ impl Seat {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_become_a_cluster_and_come_back_after_a_restart() {
-    let (ada, bob, eve) = (Seat::member(), Seat::member(), Seat::member());
+    let ada = Seat::member();
+    let (bob, eve) = (ada.beside(), ada.beside());
     ada.run(&["init", "--name", "ada"]).await.expect("a pristine directory");
     let first = ada.serve().await;
     assert!(first.cluster.facts(|control| control.is_founded()), "it was founded");
@@ -192,12 +208,78 @@ async fn what_a_joiner_got_wrong_is_told_before_anybody_is_asked() {
     let sentence = "--token: this is no join token: copy the whole line that `hubbub token create` printed, it begins \
                     with `hub1.`";
     assert_eq!(wrong, (2, sentence.to_owned()));
-    let toml = "store.url = \"postgres://ada@db.example/chat\"\ncluster.listen = \"0.0.0.0:7400\"\n";
+    let toml = format!("store.url = \"{}\"\ncluster.listen = \"0.0.0.0:7400\"\n", seat.store());
     std::fs::write(seat.file(), toml).expect("written");
     let sentence = "`cluster.listen` is 0.0.0.0:7400, which no other node can dial: say where they reach this one with \
                     --advertise HOST:7400";
     assert_eq!(seat.refused(&["init"]).await, (2, sentence.to_owned()));
     seat.run(&["init", "--advertise", "chat-1.example:7400"]).await.expect("as the sentence says");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_one_clusters_until_somebody_names_that_cluster() {
+    let ada = Seat::member();
+    ada.run(&["init", "--name", "ada"]).await.expect("an empty database");
+    let founded = founder_of(&ada).cluster_id;
+    let bob = ada.beside();
+    let url = crate::store::shown(&ada.store());
+    let sentence = format!(
+        "{url} belongs to the cluster {founded} already, and a database is one cluster's: add this node to that \
+         cluster with `hubbub join`, or set `store.url` to a database of its own; only if every node of {founded} is \
+         gone for good, found its successor with `hubbub init --instead-of {founded}`"
+    );
+    assert_eq!(bob.refused(&["init"]).await, (6, sentence.clone()));
+    assert_eq!(bob.refused(&["init", "--instead-of", "another"]).await, (6, sentence));
+    assert!(Membership::load(&DataDir::hold(&bob.data()).expect("free")).expect("whole").is_none());
+    // What was cut off before it had written everything is repeated.
+    let node = membership::directory(&ada.data()).join("node.json");
+    std::fs::remove_file(node).expect("it was there");
+    ada.run(&["init", "--name", "ada"]).await.expect("the same cluster");
+    assert_eq!(founder_of(&ada).cluster_id, founded);
+    bob.run(&["init", "--instead-of", &founded.to_string()]).await.expect("as the sentence says");
+    let successor = founder_of(&bob).cluster_id;
+    assert_ne!(successor, founded);
+    let (code, sentence) = ada.refused(&["serve"]).await;
+    let told = format!(
+        "{url} belongs to the cluster {successor}, and this is node 1 of the cluster {founded}: set `store.url` to \
+         the database that the other members have; if {successor} took its place, join that one with an empty \
+         --data-dir"
+    );
+    assert_eq!((code, sentence), (6, told));
+    let alone = ada.beside();
+    let (data, config) = (DataDir::hold(&alone.data()).expect("free"), alone.config());
+    let store = crate::store::open(&data, &config.store).await.expect("it can be read");
+    let refusal = crate::belonging::check(&*store, &config.store.url, None).await.expect_err("no member");
+    let told = format!(
+        "{url} belongs to the cluster {successor}, and this node is no member of it: add it with `hubbub join`, or \
+         set `store.url` to a database of its own"
+    );
+    assert_eq!((refusal.exit_code(), refusal.to_string()), (6, told));
+}
+
+fn founder_of(seat: &Seat) -> Membership {
+    Membership::load(&DataDir::hold(&seat.data()).expect("nobody holds it")).expect("whole").expect("a member's")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_used_leaves_nothing_half_made() {
+    let (wrong, gone) = (Seat::new("postgres://ada:no@127.0.0.1:1/chat"), fresh_database());
+    let missing = Seat::new(&database_of(&gone, "missing"));
+    let empty = Seat::new(&gone);
+    let token = JoinToken::new([1; 32]).to_string();
+    let join = ["join", "--token", &token, "--seed", "127.0.0.1:9"];
+    for (seat, line, code, part) in [
+        (&wrong, ["init"].as_slice(), 1, "cannot reach postgres://ada@127.0.0.1:1/chat: start the server"),
+        (&wrong, &join, 1, "cannot reach postgres://ada@127.0.0.1:1/chat: start the server"),
+        (&missing, &["init"], 1, "make it with `createdb missing`"),
+        (&missing, &join, 1, "make it with `createdb missing`"),
+        (&empty, &join, 6, "is the database of no cluster: set `store.url` to the one that the other members have"),
+    ] {
+        let (exit, sentence) = seat.refused(line).await;
+        assert!(sentence.contains(part), "{sentence}");
+        assert_eq!((exit, sentence.lines().count()), (code, 1), "{sentence}");
+        assert!(!membership::directory(&seat.data()).exists(), "nothing of a member was written");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,8 @@ pub async fn nodes_that_start_together_end_with_one_secret(store: Arc<dyn Store>
     let secrets: Vec<Vec<u8>> = nodes.join_all().await.into_iter().map(|secret| secret.expect("a write")).collect();
     let first = &secrets[0];
     assert!(secrets.iter().all(|secret| secret == first), "{secrets:?}");
+    assert_eq!(store.secret("signing").await.expect("a read").as_ref(), Some(first));
+    assert_eq!(store.secret("mail").await.expect("a read"), None, "a look keeps nothing");
     let kept = store.secret_or("signing", b"other").await.expect("a read");
     assert_eq!(kept, *first);
     let other = store.secret_or("mail", b"").await.expect("a write");

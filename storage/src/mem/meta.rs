@@ -180,6 +180,10 @@ impl MetaStore for MemStore {
         Ok(kept.clone())
     }
 
+    async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read("a secret")?.facts.secrets.get(name).cloned())
+    }
+
     async fn forget_secret(&self, name: &str) -> Result<bool, StoreError> {
         let secrets = &mut self.write("a secret")?.facts.secrets;
         Ok(secrets.remove(name).is_some())

@@ -141,6 +141,11 @@ impl<D: Database> MetaStore for D {
         Ok(written.rows.first().map(|row| row.bytes(0).to_vec()).unwrap_or_default())
     }
 
+    async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.read("a secret", from("SELECT bytes FROM secret WHERE name = $1").bind(name)).await?;
+        Ok(found.first().map(|row| row.bytes(0).to_vec()))
+    }
+
     async fn forget_secret(&self, name: &str) -> Result<bool, StoreError> {
         let forget = from("DELETE FROM secret WHERE name = $1").bind(name);
         Ok(self.write("a secret", vec![forget]).await?.affected > 0)

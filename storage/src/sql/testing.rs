@@ -122,6 +122,7 @@ async fn read_the_facts(store: &impl Store) {
     store.password_hash(one).await.expect("a read");
     store.list_users(None, 5).await.expect("a read");
     store.count_users().await.expect("a read");
+    store.secret("a").await.expect("a read");
     store.session(SessionId::from_raw(1)).await.expect("a read");
     store.sessions_of(one).await.expect("a read");
     store.community(community).await.expect("a read");

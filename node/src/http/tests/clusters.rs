@@ -9,15 +9,15 @@ use crate::{clock::SystemClock, config::NodeConfig, datadir::DataDir, member::Me
 /// A founder's parts, running.
 async fn founder(folder: &std::path::Path) -> Member {
     let mut config = NodeConfig::default();
-    config.store.url = "postgres://ada@db.example/chat".to_owned();
+    config.store.url = hubbub_tests::postgres::fresh_database();
     config.cluster.listen = ([127, 0, 0, 1], 0).into();
     let appearance = crate::cli::join::Appearance {
         name: Some("ada".to_owned()),
         zone: None,
         advertise: Some("127.0.0.1:7400".to_owned()),
     };
-    let init = crate::cli::join::Init { appearance, json: true };
-    init.run(folder, &config).expect("a pristine directory");
+    let init = crate::cli::join::Init { appearance, instead_of: None, json: true };
+    init.run(folder, &config).await.expect("a pristine directory");
     let data = DataDir::hold(folder).expect("nobody holds it");
     let membership = membership::Membership::load(&data).expect("whole").expect("a member's");
     Member::start(membership, &config.cluster, Arc::new(SystemClock)).await.expect("it starts")
