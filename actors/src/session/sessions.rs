@@ -173,11 +173,14 @@ impl Sessions {
         held.into_iter().find_map(|(_, held)| Saved::decode(&held.saved?))
     }
 
+    /// Puts a session in for which the user's read markers have been entered. One that is there counts already.
     fn insert(&self, session: u64, caller: Caller, saved: Saved, stored: Option<Box<Saved>>) {
         let (owner, away) = (Owner { user: caller.user, sid: caller.sid }, Away::default());
         let mut state = SessionState::new(self.context.clone(), session, saved, caller, away.clone());
         state.stored = stored;
-        self.context.sessions.insert(session, owner, away, state);
+        if !self.context.sessions.insert(session, owner, away, state) {
+            self.context.markers.leave(caller.user);
+        }
     }
 
     /// Holds the user's read markers in memory, for one more session.
@@ -238,5 +241,49 @@ impl Sessions {
             let _ =
                 self.context.sessions.send(&self.context, session, SessionMessage::Drain { after_ms: spread_ms });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::support::World;
+
+    async fn until_nobody_is_here(world: &World) {
+        let gone = async {
+            while world.hub.sessions().count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the session ends");
+    }
+
+    /// Both found no session in memory and entered the user's read markers; one of them was never left again, so the
+    /// markers of everyone to whom it happened stayed in memory for ever.
+    #[tokio::test]
+    async fn two_who_restore_a_session_at_once_count_its_markers_once() {
+        let world = World::new().await;
+        let ada = world.user("ada").await;
+        let client = world.connect(ada).await;
+        let (token, session) = client.session();
+        let context = world.hub.context();
+        client.disconnect();
+        context.sessions.send(context, session, SessionMessage::Expire { stay: 1 }).expect("it is there");
+        until_nobody_is_here(&world).await;
+        assert!(!context.markers.has(ada.user), "nobody reads");
+
+        let sessions = world.hub.sessions();
+        let resume = async || {
+            let connection: Arc<dyn Connection> = world.recorder();
+            sessions.resume(connection, 1, ada, &token, Vec::new()).await
+        };
+        let (one, other) = tokio::join!(resume(), resume());
+        assert!(one.is_ok() && other.is_ok(), "each is answered");
+        assert_eq!(sessions.count(), 1, "there is one session");
+        sessions.sign_out(ada.sid);
+        until_nobody_is_here(&world).await;
+        assert!(!context.markers.has(ada.user), "its markers left with it");
     }
 }

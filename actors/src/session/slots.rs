@@ -123,14 +123,15 @@ impl SessionSlots {
         self.stripe(session).lock().get(&session).map(|slot| slot.owner)
     }
 
-    /// Puts a session in unless it is there; its actor is started by the first message.
-    pub(super) fn insert(&self, session: u64, owner: Owner, away: Away, state: Box<SessionState>) {
+    /// Puts a session in unless it is there, and says whether it did; its actor is started by the first message.
+    #[must_use]
+    pub(super) fn insert(&self, session: u64, owner: Owner, away: Away, state: Box<SessionState>) -> bool {
         let mut stripe = self.stripe(session).lock();
         // Who restores a session at the same time as another finds it there.
-        if let Entry::Vacant(place) = stripe.entry(session) {
-            self.index.lock().of_user.entry(owner.user).or_default().push(session);
-            place.insert(Slot { owner, away, active: None, resting: Some(state), used: 0 });
-        }
+        let Entry::Vacant(place) = stripe.entry(session) else { return false };
+        self.index.lock().of_user.entry(owner.user).or_default().push(session);
+        place.insert(Slot { owner, away, active: None, resting: Some(state), used: 0 });
+        true
     }
 
     /// Takes a session out that is over.
