@@ -66,7 +66,7 @@ pub enum Command {
     /// Make this node, which is stopped, a member of a cluster.
     Join(join::Join),
     /// Show how the cluster is, as a running member knows it.
-    Status(cluster::Form),
+    Status(cluster::Status),
     /// Watch the cluster at work: nodes, shards, rates, queues, and the rooms that cost most.
     Top(top::Top),
     /// Look at this node, running or not, and at its cluster, and say what is wrong and what to do.
@@ -120,6 +120,10 @@ impl Cli {
     /// # Errors
     /// One sentence and an exit code.
     pub async fn run(self) -> Result<(), Failure> {
+        self.carry_out().await.map_err(Failure::with_authority)
+    }
+
+    async fn carry_out(self) -> Result<(), Failure> {
         if let Some(file) = &self.ca {
             let wrong = |error| Failure::Failed(ErrorChain(&error).to_string());
             hubbub_client::trust::only(file).map_err(wrong)?;
@@ -147,7 +151,7 @@ impl Cli {
             Command::Serve(options) => options.run(&self.data_dir, loaded()).await,
             Command::Init(options) => options.run(&self.data_dir, &loaded().finish()?).await,
             Command::Join(options) => options.run(&self.data_dir, &loaded().finish()?).await,
-            Command::Status(form) => cluster::status(&self.data_dir, form).await,
+            Command::Status(options) => options.run(&self.data_dir).await,
             Command::Top(top) => top.run(&self.data_dir).await,
             Command::Doctor(form) => doctor::run(&self.data_dir, loaded, form).await,
             Command::Node(command) => command.run(&self.data_dir).await,

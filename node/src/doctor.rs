@@ -9,6 +9,7 @@
 //! * What is not well has a remedy.
 //! * A look ends: each question to the store is given up after a while, and that is a finding.
 
+mod clocks;
 pub mod facts;
 pub mod gather;
 pub mod judge;

@@ -20,6 +20,7 @@ use axum::{
 };
 use hubbub_cluster::{control::MemberState, runtime::ClusterStatus};
 use hubbub_protocol::ids::RoomId;
+use hubbub_storage::ErrorChain;
 use serde_json::json;
 
 use crate::{disk::Disk, metrics::Metrics, state::App};
@@ -69,13 +70,14 @@ impl Readiness {
             return found;
         };
         if let Err(error) = app.store.heads(&[RoomId::from_raw(0)]).await {
-            found.reasons.push(format!("the store does not answer: {error}"));
+            found.reasons.push(format!("the store does not answer: {}", ErrorChain(&error)));
         }
         if let Err(error) = app.store.check_writes().await {
-            found.reasons.push(format!(
-                "the store cannot write, and sends are refused until it can: make room if the disk is full ({})",
-                root(&error)
-            ));
+            let why = match error.trouble() {
+                Some(trouble) => trouble.to_string(),
+                None => format!("make room if the disk is full ({})", root(&error)),
+            };
+            found.reasons.push(format!("the store cannot write, and sends are refused until it can: {why}"));
         }
         if let Some(member) = app.member.get() {
             of_cluster(&mut found, &member.cluster.status());

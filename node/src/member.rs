@@ -6,6 +6,7 @@
 //! certificate fresh. The actors come after: [`Member::inbox`] and [`Member::cluster`] are given them by whoever
 //! starts them. At the end: [`Member::close`].
 
+mod certificate;
 mod life;
 
 use std::{fmt, sync::Arc};
@@ -99,8 +100,16 @@ impl Member {
             council: cluster.clone(),
             bus: transport.clone(),
             sealing: membership.sealing.clone(),
-            clock,
+            clock: clock.clone(),
         });
+        let certificate = match certificate::good(&membership, &*clock, &desk, &transport) {
+            Ok(certificate) => certificate,
+            Err(failure) => {
+                cluster.shut_down().await;
+                transport.close().await;
+                return Err(failure);
+            }
+        };
         desk_inbox.set_desk(&desk);
         transport.open_door(&desk).map_err(|error| failed(&error))?;
         let renewal = Renewal {
@@ -110,7 +119,7 @@ impl Member {
             keep: Box::new(membership.keeper()),
             look_every: LOOK_EVERY,
         };
-        let renewing = tokio::spawn(renewal.keep_fresh(membership.certificate.clone()));
+        let renewing = tokio::spawn(renewal.keep_fresh(certificate));
         Ok(Self { cluster, desk, transport, inbox, membership, renewing })
     }
 

@@ -19,6 +19,7 @@
 mod files;
 mod founding;
 mod place;
+mod renewed;
 
 use std::{
     path::{Path, PathBuf},
@@ -54,6 +55,7 @@ const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const ROOTS: &str = "roots.pem";
 const SEALING: &str = "sealing.key";
+const RAFT: &str = "raft";
 
 const PEM_KEY: &str = "PRIVATE KEY";
 const PEM_CERTIFICATE: &str = "CERTIFICATE";
@@ -179,7 +181,7 @@ impl Membership {
     /// # Errors
     /// When it cannot be made.
     pub fn raft_dir(&self) -> Result<PathBuf, Failure> {
-        let raft = self.directory.join("raft");
+        let raft = self.directory.join(RAFT);
         files::make_directory(&raft)?;
         Ok(raft)
     }
@@ -364,6 +366,14 @@ pub fn pristine(data: &DataDir) -> Result<(), Failure> {
 /// [`Failure::Conflict`] when the directory is a member's already.
 pub fn begin(data: &DataDir) -> Result<(NodeKey, Place), Failure> {
     pristine(data)?;
+    again(data)
+}
+
+/// The same of a node that joins once more.
+///
+/// # Errors
+/// What cannot be read or written.
+pub fn again(data: &DataDir) -> Result<(NodeKey, Place), Failure> {
     let directory = directory(data.path());
     files::make_directory(&directory)?;
     let place = Place::make(data.path())?;

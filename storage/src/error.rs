@@ -50,6 +50,14 @@ pub enum StoreError {
     Open(String),
 }
 
+/// What keeps a store from its work, and what to do about it, above what the store itself said.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct Trouble {
+    pub(crate) sentence: &'static str,
+    pub(crate) source: Cause,
+}
+
 /// What is true of the database after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aftermath {
@@ -62,6 +70,12 @@ pub enum Aftermath {
 }
 
 impl StoreError {
+    /// What an operator has to do, when that is known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.source().and_then(|source| source.downcast_ref())
+    }
+
     /// What is true of the database now.
     #[must_use]
     pub const fn aftermath(&self) -> Aftermath {

@@ -20,7 +20,7 @@ pub mod vitals;
 pub use append::{AppendBatch, AppendOutcome, NewEvent, ShardAppend};
 pub use cache::{CacheStatus, Hint, HintCache, NoCache, Spent, redis::RedisCache, url::RedisUrl};
 pub use effect::Effect;
-pub use error::{Aftermath, ErrorChain, StoreError};
+pub use error::{Aftermath, ErrorChain, StoreError, Trouble};
 pub use log::{Activation, LogStore, MessagePage, RecentKey, StoredEvent, Window};
 pub use mem::MemStore;
 pub use meta::MetaStore;

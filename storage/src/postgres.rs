@@ -36,6 +36,7 @@ mod session;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod url;
 mod vitals;
 
@@ -47,7 +48,7 @@ pub use open::SCHEMA_VERSION;
 pub(crate) use rows::stored_text;
 pub use url::PostgresUrl;
 
-use self::{coalesce::Coalesced, failure::Stop, pool::Pool};
+use self::{coalesce::Coalesced, failure::Stop, pool::Pool, trouble::named};
 
 /// How many connections a store may hold open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +89,13 @@ impl PostgresStore {
 fn read_failed(what: &'static str) -> impl Fn(Stop) -> StoreError {
     move |stop| match stop {
         Stop::Refused(error) => error,
-        Stop::Failed(source) => StoreError::Read { what, source },
+        Stop::Failed(source) => StoreError::Read { what, source: named(source) },
     }
 }
 
 fn write_failed(what: &'static str) -> impl Fn(Stop) -> StoreError {
     move |stop| match stop {
         Stop::Refused(error) => error,
-        Stop::Failed(source) => StoreError::Write { what, source },
+        Stop::Failed(source) => StoreError::Write { what, source: named(source) },
     }
 }

@@ -9,9 +9,11 @@ pub mod canary;
 pub mod chaos;
 pub mod cut;
 pub mod history;
+pub mod mount;
 pub mod postgres;
 pub mod raw;
 pub mod redis;
+mod script;
 
 use std::{
     fs,

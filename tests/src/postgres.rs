@@ -6,15 +6,19 @@
 
 use std::{
     net::Ipv4Addr,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::Path,
-    process::{Command, Output},
+    process::Command,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+use crate::{authority::Authority, script};
 
 /// Names the server that tests share.
 const SHARED: &str = "HUBBUB_TEST_POSTGRES";
@@ -24,20 +28,15 @@ const TEMPORARY: &str = "HUBBUB_TEST_POSTGRES_TEMPORARY";
 /// Names a further address that a server listens on.
 const ALSO: &str = "HUBBUB_POSTGRES_ALSO";
 
+/// How long a server may take to do what it is told by its settings.
+const OBEYS_WITHIN: Duration = Duration::from_secs(10);
+
 fn script(arguments: &[&str]) -> String {
-    script_with(arguments, None)
+    script::run("postgres", arguments, None)
 }
 
 fn script_with(arguments: &[&str], also: Option<Ipv4Addr>) -> String {
-    let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres"));
-    script.args(arguments).envs(also.map(|also| (ALSO, also.to_string())));
-    told(arguments, &script.output().expect("the script tests/postgres runs"))
-}
-
-fn told(arguments: &[&str], done: &Output) -> String {
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "tests/postgres {arguments:?} failed: {said}");
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    script::run("postgres", arguments, also.map(|also| (ALSO, also.to_string())))
 }
 
 /// The URL of the server that tests share, as its superuser.
@@ -47,10 +46,7 @@ fn told(arguments: &[&str], done: &Output) -> String {
 #[must_use]
 pub fn shared() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
-    URL.get_or_init(|| {
-        let given = std::env::var(SHARED).ok().filter(|url| !url.is_empty());
-        given.unwrap_or_else(|| script(&["serve", &std::process::id().to_string()]))
-    })
+    script::shared(&URL, SHARED, "postgres")
 }
 
 /// Whether the shared server and all its databases go by themselves when the tests end.
@@ -84,7 +80,7 @@ pub fn fresh_database() -> String {
 /// When the server refuses.
 pub fn sql(url: &str, sql: &str) -> String {
     let done = Command::new("psql").args([url, "-Atqc", sql]).output().expect("psql runs");
-    told(&["sql"], &done)
+    script::told("psql", &done)
 }
 
 /// A server of one test's own.
@@ -113,7 +109,7 @@ impl Server {
     pub fn start_also_at(also: Option<Ipv4Addr>) -> Self {
         let folder = TempDir::with_prefix("hubbub-postgres-").expect("a temporary folder");
         // The server's user is another than this one when this is root.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let open = PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).expect("our own folder");
         let url = script_with(&["start", &folder.path().display().to_string()], also);
         Self { folder, url, also }
@@ -165,6 +161,43 @@ impl Server {
     /// Starts it again, on the same port.
     pub fn start_again(&self) {
         script_with(&["start", &self.folder(), &self.port().to_string()], self.also);
+    }
+
+    /// Where everything of it is; its user may look into it.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Gives `path` to the server's user.
+    ///
+    /// # Panics
+    /// When this is neither root nor that user.
+    pub fn give(&self, path: &Path) {
+        let owner = self.folder.path().join("data").metadata().expect("the server's folder").uid();
+        chown(path, Some(owner), None).expect("root, or the server's own user");
+    }
+
+    /// Lets it speak TLS, with the certificate that `authority` has signed, to those who ask for it.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn speak_tls(&self, authority: &Authority) {
+        let data = self.folder.path().join("data");
+        for (from, to) in [("cert.pem", "server.crt"), ("key.pem", "server.key")] {
+            let to = data.join(to);
+            std::fs::copy(authority.file(from), &to).expect("the server's folder is writable");
+            // The server refuses a key that others may read.
+            std::fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).expect("our own file");
+            self.give(&to);
+        }
+        self.sql("ALTER SYSTEM SET ssl = on");
+        self.sql("SELECT pg_reload_conf()");
+        let begun = Instant::now();
+        while self.sql("SHOW ssl") != "on" {
+            assert!(begun.elapsed() < OBEYS_WITHIN, "the server speaks no TLS");
+            self.sql("SELECT pg_sleep(0.02)");
+        }
     }
 
     /// Runs SQL on its first database; returns what it printed.

@@ -6,22 +6,19 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    path::Path,
     process::Command,
     sync::OnceLock,
 };
 
 use tempfile::TempDir;
 
+use crate::script;
+
 /// Names the server that tests share.
 const SHARED: &str = "HUBBUB_TEST_REDIS";
 
 fn script(arguments: &[&str]) -> String {
-    let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("redis"));
-    let done = script.args(arguments).output().expect("the script tests/redis runs");
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "tests/redis {arguments:?} failed: {said}");
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    script::run("redis", arguments, None)
 }
 
 /// The URL of the server that tests share.
@@ -31,10 +28,7 @@ fn script(arguments: &[&str]) -> String {
 #[must_use]
 pub fn shared() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
-    URL.get_or_init(|| {
-        let given = std::env::var(SHARED).ok().filter(|url| !url.is_empty());
-        given.unwrap_or_else(|| script(&["serve", &std::process::id().to_string()]))
-    })
+    script::shared(&URL, SHARED, "redis")
 }
 
 /// A server's password, host and port, out of its URL.

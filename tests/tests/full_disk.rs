@@ -5,7 +5,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -13,7 +12,9 @@ use std::{
 
 use hubbub_protocol::ids::RoomId;
 use hubbub_tests::{
-    Node, Person, free_port, program,
+    Node, Person, free_port,
+    mount::Mount,
+    program,
     raw::{Raw, get},
 };
 use serde_json::{Value, json};
@@ -38,39 +39,6 @@ async fn room_of(owner: &Person) -> RoomId {
 fn send(raw: &mut Raw, room: RoomId, key: Uuid, text: &str) -> Value {
     raw.ask(&json!({"id": 9, "op": "send", "room": room, "key": key, "text": text, "retry": true}));
     raw.answer(9)
-}
-
-/// A file system of a few megabytes, unmounted when dropped.
-struct Mount {
-    path: std::path::PathBuf,
-}
-
-impl Mount {
-    /// Mounts one below `folder`; nothing where that is not allowed, which is said.
-    fn tmpfs(folder: &Path, options: &str) -> Option<Self> {
-        let path = folder.join("small");
-        fs::create_dir(&path).expect("a writable folder");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).output();
-        let mounted = done.is_ok_and(|done| done.status.success());
-        if !mounted {
-            // The rest of the test has run; this part needs the right to mount.
-            let _ = writeln!(std::io::stderr(), "left out: mounting a small disk needs root");
-        }
-        mounted.then_some(Self { path })
-    }
-
-    fn again(&self, options: &str) {
-        let options = format!("remount,{options}");
-        let done = Command::new("mount").args(["-o", &options]).arg(&self.path).status();
-        assert!(done.is_ok_and(|done| done.success()), "mount -o {options}");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Lazily, since a node that failed its test may still hold a file.
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
 }
 
 /// Fills the disk below a running node, frees it, and looks at every promise on the way.

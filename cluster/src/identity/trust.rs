@@ -1,4 +1,4 @@
-//! What a node believes of others: the roots, and who is revoked. Both change while connections are open.
+//! What a node believes of others: the roots, and who is revoked, which changes while connections are open.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -26,24 +26,24 @@ struct Verifiers {
     client: Arc<dyn ClientCertVerifier>,
 }
 
-/// Decides whose certificate is believed, for both ends of a connection. Shared: a change holds from the next
-/// handshake on.
+/// Decides whose certificate is believed, for both ends of a connection. Shared: who is revoked is refused from the
+/// next handshake on.
 #[derive(Debug)]
 pub struct Trust {
     cluster: ClusterId,
     provider: Arc<CryptoProvider>,
-    verifiers: RwLock<Verifiers>,
+    verifiers: Verifiers,
     revoked: RwLock<BTreeSet<NodeId>>,
 }
 
 impl Trust {
-    /// Believes certificates for `cluster` under any of `roots`: one, or two while a cluster changes roots.
+    /// Believes certificates for `cluster` under any of `roots`.
     ///
     /// # Errors
     /// When a root cannot be read, or there is none.
     pub fn new(cluster: ClusterId, roots: &[CertificateDer<'static>]) -> Result<Arc<Self>, VerifierBuilderError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifiers = RwLock::new(verifiers(&provider, roots)?);
+        let verifiers = verifiers(&provider, roots)?;
         Ok(Arc::new(Self { cluster, provider, verifiers, revoked: RwLock::default() }))
     }
 
@@ -51,15 +51,6 @@ impl Trust {
     #[must_use]
     pub const fn cluster(&self) -> &ClusterId {
         &self.cluster
-    }
-
-    /// Believes `roots` from the next handshake on, and no others.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new); then nothing changed.
-    pub fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), VerifierBuilderError> {
-        *self.verifiers.write() = verifiers(&self.provider, roots)?;
-        Ok(())
     }
 
     /// Refuses `node` from its next handshake on. NodeIds are never given twice, so this is for ever.
@@ -124,8 +115,9 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let server = self.verifiers.read().server.clone();
-        let verified = server
+        let verified = self
+            .verifiers
+            .server
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(other_authority)?;
         self.admit(end_entity).map(|()| verified)
@@ -146,8 +138,7 @@ impl ServerCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let server = self.verifiers.read().server.clone();
-        server.verify_tls13_signature(message, certificate, signature)
+        self.verifiers.server.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -166,8 +157,8 @@ impl ClientCertVerifier for Trust {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let client = self.verifiers.read().client.clone();
-        let verified = client.verify_client_cert(end_entity, intermediates, now).map_err(other_authority)?;
+        let verified =
+            self.verifiers.client.verify_client_cert(end_entity, intermediates, now).map_err(other_authority)?;
         self.admit(end_entity).map(|()| verified)
     }
 

@@ -271,6 +271,11 @@ impl Desk {
         if !self.0.council.confirm().await {
             return Err(JoinRefusal::NoLeader);
         }
+        self.sign_known(node, request)
+    }
+
+    /// Signs the key of the member `node`, as it is known here.
+    fn sign_known(&self, node: NodeId, request: &CertificateSigningRequestDer<'_>) -> Result<Vec<u8>, JoinRefusal> {
         let mut found = None;
         self.0.council.look(&mut |control| {
             let key = control.members.get(&node).map(|member| member.about.key_sha256);
@@ -283,6 +288,16 @@ impl Desk {
         let sealing = self.0.sealing.as_ref().ok_or_else(|| JoinRefusal::CannotSign("it has none".into()))?;
         let authority = sealing.open_authority(cluster, &ca);
         self.sign(&authority.map_err(|error| JoinRefusal::CannotSign(error.to_string()))?, node, request)
+    }
+
+    /// Signs this member's own key again by what is kept here, whoever leads: for one whose certificate has ended, so
+    /// that no leader lets it in to ask. It needs the key that unseals the authority's, which is for nodes that may
+    /// vote; one that was removed meanwhile is refused by its number all the same.
+    ///
+    /// # Errors
+    /// [`JoinRefusal`].
+    pub fn sign_here(&self, request: &CertificateSigningRequestDer<'_>) -> Result<Vec<u8>, JoinRefusal> {
+        self.sign_known(self.0.bus.this_node(), request)
     }
 
     pub(super) async fn tell_tokens(&self) -> Result<Vec<TokenFacts>, JoinRefusal> {

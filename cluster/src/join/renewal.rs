@@ -5,7 +5,8 @@
 //! # Failure
 //!
 //! A renewal that fails is tried again; a third of a life, more than two days, is left for that. Each failure that is
-//! news is logged, `doctor` shows the age, and a certificate that has ended is renewed by joining anew.
+//! news is logged, `doctor` shows the age, and a node whose certificate has ended joins again, or signs its
+//! own when it may vote ([`Desk::sign_here`]).
 
 use std::{fmt, io, sync::Arc, time::Duration};
 

@@ -14,6 +14,7 @@ use hubbub_protocol::{
     rest,
     room::Room,
 };
+use hubbub_storage::ErrorChain;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -66,7 +67,7 @@ pub enum ChatCommand {
 fn failed(error: &RestError) -> Failure {
     match error {
         RestError::Refused(refusal) => Failure::from(refusal.clone()),
-        RestError::Transport { .. } => Failure::NotRunning(error.to_string()),
+        RestError::Transport { .. } => Failure::NotRunning(ErrorChain(error).to_string()),
         RestError::Unreadable { .. } => Failure::Failed(error.to_string()),
     }
 }
@@ -99,7 +100,7 @@ impl Chat {
             }
             ChatCommand::Send { room, text } => {
                 let room = find(&rest, room).await?;
-                let (client, _updates) = connect(&url, &token).await?;
+                let (client, _updates) = connect(&rest, &url, &token).await?;
                 let sent = client.send(room, text, None).await.map_err(|error| refused(&error))?;
                 if self.json {
                     output::json(&sent)
@@ -107,7 +108,7 @@ impl Chat {
                     done(&format!("sent as message {} of {room}", sent.seq))
                 }
             }
-            ChatCommand::Live { room } => self.live(&url, &token, find(&rest, room).await?).await,
+            ChatCommand::Live { room } => self.live(&rest, &url, &token, find(&rest, room).await?).await,
         }
     }
 
@@ -133,8 +134,8 @@ impl Chat {
         output::line(&format!("{} {} {}: {text}", message.seq, message.ts, message.by));
     }
 
-    async fn live(&self, url: &str, token: &str, room: RoomId) -> Result<(), Failure> {
-        let (client, mut updates) = connect(url, token).await?;
+    async fn live(&self, rest: &Rest, url: &str, token: &str, room: RoomId) -> Result<(), Failure> {
+        let (client, mut updates) = connect(rest, url, token).await?;
         client.subscribe(room, None, Mode::Live).await.map_err(|error| refused(&error))?;
         let mut typed = type_lines();
         loop {
@@ -179,8 +180,13 @@ fn done(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connect(url: &str, token: &str) -> Result<(Client, hubbub_client::Updates), Failure> {
-    Client::connect(Config::new(url, token)).await.map_err(|error| refused(&error))
+async fn connect(rest: &Rest, url: &str, token: &str) -> Result<(Client, hubbub_client::Updates), Failure> {
+    let connected = Client::connect(Config::new(url, token)).await;
+    if let Err(RequestError::Late) = connected {
+        // A client tries for as long as it is let; a single question tells what keeps it out.
+        let _me: serde_json::Value = rest.get("/v1/users/@me").await.map_err(|error| failed(&error))?;
+    }
+    connected.map_err(|error| refused(&error))
 }
 
 async fn all_rooms(rest: &Rest) -> Result<Vec<(String, Room)>, Failure> {

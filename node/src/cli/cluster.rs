@@ -31,6 +31,17 @@ pub struct Form {
     pub json: bool,
 }
 
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Which member is asked.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// How long to wait for something that takes time.
 #[derive(Debug, Clone, Args)]
 pub struct Wait {
@@ -213,34 +224,36 @@ fn table(view: &ClusterView) -> String {
     output::table(&HEADS, &rows)
 }
 
-/// `hubbub status`.
-///
-/// # Errors
-/// The documented failures.
-pub async fn status(data_dir: &Path, form: Form) -> Result<(), Failure> {
-    let view = view(&link(data_dir).await?).await?;
-    if form.json {
-        return output::json(&view);
+impl Status {
+    /// `hubbub status`.
+    ///
+    /// # Errors
+    /// The documented failures.
+    pub async fn run(self, data_dir: &Path) -> Result<(), Failure> {
+        let view = view(&self.reach.running(data_dir, START).await?.0).await?;
+        if self.json {
+            return output::json(&view);
+        }
+        let leader = view.leader.map_or_else(|| "nobody leads".to_owned(), |leader| format!("node {leader} leads"));
+        output::line(&format!(
+            "cluster {}: {} nodes, {} of them vote, {leader}; {} shards, {} on their way; format {}",
+            view.cluster,
+            view.members.len(),
+            view.voters.len(),
+            view.shards,
+            view.moving,
+            view.version
+        ));
+        if view.superseded {
+            output::line("this node was removed, or another process runs under its number: stop one of them");
+        } else if view.coasting {
+            output::line(
+                "this node has no word from a leader: it goes on, and placement waits for a majority of voters",
+            );
+        }
+        output::line(&table(&view));
+        Ok(())
     }
-    let leader = view.leader.map_or_else(|| "nobody leads".to_owned(), |leader| format!("node {leader} leads"));
-    output::line(&format!(
-        "cluster {}: {} nodes, {} of them vote, {leader}; {} shards, {} on their way; format {}",
-        view.cluster,
-        view.members.len(),
-        view.voters.len(),
-        view.shards,
-        view.moving,
-        view.version
-    ));
-    if view.superseded {
-        output::line("this node was removed, or another process runs under its number: stop one of them");
-    } else if view.coasting {
-        output::line(
-            "this node has no word from a leader: it goes on, and placement waits for a majority of voters",
-        );
-    }
-    output::line(&table(&view));
-    Ok(())
 }
 
 impl NodeCommand {

@@ -44,6 +44,9 @@ pub enum Failure {
     Unwell(String),
 }
 
+/// How TLS begins to say that it does not believe who answers.
+const NOT_BELIEVED: &str = "invalid peer certificate";
+
 impl Failure {
     /// The exit code of the process.
     #[must_use]
@@ -58,6 +61,19 @@ impl Failure {
             Self::Damaged(_) => 7,
             Self::Unwell(_) => 8,
         }
+    }
+
+    /// The same; one that comes of a certificate that is not believed names what helps.
+    #[must_use]
+    pub fn with_authority(self) -> Self {
+        let Self::NotRunning(text) = &self else { return self };
+        if !text.contains(NOT_BELIEVED) || text.contains("--ca") {
+            return self;
+        }
+        Self::NotRunning(format!(
+            "{text}: if an authority of your own has signed it, name the file of its certificate with --ca, or by the \
+             variable HUBBUB_CA"
+        ))
     }
 
     /// The same, about a file.

@@ -8,7 +8,7 @@ use clap::Args;
 use hubbub_cluster::{
     control::{NewMember, Role, member::FOUNDER},
     identity::{Authority, ClusterId},
-    join::{Applicant, JoinError, JoinRefusal, JoinToken, SealingKey, cluster_id, join},
+    join::{Admitted, Applicant, JoinError, JoinRefusal, JoinToken, SealingKey, cluster_id, join},
 };
 use hubbub_protocol::ports::Clock as _;
 use serde_json::json;
@@ -20,7 +20,7 @@ use crate::{
     clock::SystemClock,
     config::{ClusterSettings, NodeConfig},
     datadir::DataDir,
-    membership::{self, FORMATS, FirstToken, FoundingFile, NewMembership},
+    membership::{self, FORMATS, FirstToken, FoundingFile, Membership, NewMembership, Place},
     store,
 };
 
@@ -32,7 +32,7 @@ const FIRST_TOKEN_USES: u32 = 6;
 const FOUNDER_SLOTS: (u8, u16) = (0, 1);
 
 /// How a node appears to the others. Each goes ahead of its key in the configuration.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Appearance {
     /// The node's name among the members [default: the name of this machine].
     #[arg(long)]
@@ -130,7 +130,7 @@ impl Init {
         let data = DataDir::hold(data_dir)?;
         membership::pristine(&data)?;
         // Whatever is wrong with what was given is told before anything is made.
-        let about = self.appearance.of(&config.cluster, Role::Voter)?;
+        let about = self.appearance.clone().of(&config.cluster, Role::Voter)?;
         let store = store::open(&data, &config.store).await?;
         let (key, place) = membership::begin(&data)?;
         let about = NewMember { key_sha256: key.sha256(), data_dir: place.data_dir, ..about };
@@ -198,18 +198,56 @@ impl Join {
         membership::needs_database(data_dir, &config.store, "join a cluster")?;
         let token: JoinToken = self.token.parse().map_err(|error| Failure::Usage(format!("--token: {error}")))?;
         let data = DataDir::hold(data_dir)?;
+        if let Some(member) = Membership::load(&data)?
+            && member.ended(OffsetDateTime::now_utc()).is_some()
+        {
+            return self.again(&data, member, &token, config).await;
+        }
         membership::pristine(&data)?;
-        let about = self.appearance.of(&config.cluster, Role::Worker)?;
-        let store = store::open(&data, &config.store).await?;
-        let cluster = belonging::to_join(&*store, &config.store.url).await;
-        store.close().await;
-        let cluster = cluster?;
+        let about = self.appearance.clone().of(&config.cluster, Role::Worker)?;
+        let cluster = database(&data, config).await?;
         let (key, place) = membership::begin(&data)?;
         let about = NewMember { data_dir: place.data_dir, ..about };
         let applicant = Applicant { key, about, cluster };
         let admitted = join(&token, &self.seed, &applicant).await.map_err(failure)?;
+        self.keep(&data, &place, &applicant.about, &admitted)
+    }
+
+    /// Asks for a certificate in place of one that has ended. The cluster knows the node by its key and gives it the
+    /// same number; it keeps all else that it has.
+    async fn again(
+        &self,
+        data: &DataDir,
+        member: Membership,
+        token: &JoinToken,
+        config: &NodeConfig,
+    ) -> Result<(), Failure> {
+        let cluster = database(data, config).await?;
+        let applicant = Applicant { key: member.key()?, about: member.about(), cluster };
+        let admitted = join(token, &self.seed, &applicant).await.map_err(failure)?;
         let welcome = &admitted.welcome;
-        let about = NewMember { role: welcome.role, ..applicant.about };
+        if welcome.node != member.node {
+            // It was removed while it was off, and is a member anew.
+            member.forget_log()?;
+            let (_, place) = membership::again(data)?;
+            return self.keep(data, &place, &applicant.about, &admitted);
+        }
+        member.renewed(&welcome.certificate, &welcome.roots)?;
+        if self.json {
+            return output::json(&json!({
+                "cluster": member.cluster_id.to_string(), "node": member.node, "name": member.name, "renewed": true,
+            }));
+        }
+        output::line(&format!(
+            "renewed the certificate of node {}, `{}`: start it with `hubbub serve`",
+            member.node, member.name
+        ));
+        Ok(())
+    }
+
+    fn keep(&self, data: &DataDir, place: &Place, about: &NewMember, admitted: &Admitted) -> Result<(), Failure> {
+        let welcome = &admitted.welcome;
+        let about = NewMember { role: welcome.role, ..about.clone() };
         NewMembership {
             node: welcome.node,
             cluster: welcome.cluster,
@@ -223,7 +261,7 @@ impl Join {
             seeds: &welcome.members,
             founding: None,
         }
-        .write(&data, &place)?;
+        .write(data, place)?;
         let (cluster, node) = (cluster_id(welcome.cluster).to_string(), welcome.node);
         if self.json {
             return output::json(&json!({
@@ -237,6 +275,14 @@ impl Join {
         ));
         Ok(())
     }
+}
+
+/// The cluster whose database this node has.
+async fn database(data: &DataDir, config: &NodeConfig) -> Result<ClusterId, Failure> {
+    let store = store::open(data, &config.store).await?;
+    let cluster = belonging::to_join(&*store, &config.store.url).await;
+    store.close().await;
+    cluster
 }
 
 fn failure(error: JoinError) -> Failure {

@@ -170,4 +170,6 @@ pub struct MemberFacts {
     pub storage_ok: Option<bool>,
     /// The formats it speaks.
     pub versions: VersionRange,
+    /// How far its clock is ahead of this machine's, as it told this node.
+    pub clock: Option<ClockFacts>,
 }

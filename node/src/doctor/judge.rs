@@ -1,6 +1,7 @@
 //! What the facts mean. Pure: the same facts give the same findings.
 
 mod cache;
+mod clocks;
 mod cluster;
 mod identity;
 mod machine;

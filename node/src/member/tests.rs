@@ -1,5 +1,7 @@
 //! From one node to several, by the commands an operator types; without the parts that serve.
 
+mod expired;
+
 use std::{
     net::UdpSocket,
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use hubbub_cluster::{
 };
 use hubbub_protocol::ids::NodeId;
 use hubbub_tests::postgres::{database_of, fresh_database};
+use time::OffsetDateTime;
 
 use super::*;
 use crate::{cli::Cli, clock::SystemClock, config::NodeConfig, datadir::DataDir, membership};
@@ -220,7 +223,7 @@ async fn what_a_joiner_got_wrong_is_told_before_anybody_is_asked() {
 async fn a_database_is_one_clusters_until_somebody_names_that_cluster() {
     let ada = Seat::member();
     ada.run(&["init", "--name", "ada"]).await.expect("an empty database");
-    let founded = founder_of(&ada).cluster_id;
+    let founded = member_of(&ada).cluster_id;
     let bob = ada.beside();
     let url = crate::store::shown(&ada.store());
     let sentence = format!(
@@ -235,9 +238,9 @@ async fn a_database_is_one_clusters_until_somebody_names_that_cluster() {
     let node = membership::directory(&ada.data()).join("node.json");
     std::fs::remove_file(node).expect("it was there");
     ada.run(&["init", "--name", "ada"]).await.expect("the same cluster");
-    assert_eq!(founder_of(&ada).cluster_id, founded);
+    assert_eq!(member_of(&ada).cluster_id, founded);
     bob.run(&["init", "--instead-of", &founded.to_string()]).await.expect("as the sentence says");
-    let successor = founder_of(&bob).cluster_id;
+    let successor = member_of(&bob).cluster_id;
     assert_ne!(successor, founded);
     let (code, sentence) = ada.refused(&["serve"]).await;
     let told = format!(
@@ -257,7 +260,7 @@ async fn a_database_is_one_clusters_until_somebody_names_that_cluster() {
     assert_eq!((refusal.exit_code(), refusal.to_string()), (6, told));
 }
 
-fn founder_of(seat: &Seat) -> Membership {
+fn member_of(seat: &Seat) -> Membership {
     Membership::load(&DataDir::hold(&seat.data()).expect("nobody holds it")).expect("whole").expect("a member's")
 }
 

@@ -19,6 +19,7 @@ use super::{
     failure::Stop,
     pool::{Pool, Work},
     read_failed,
+    trouble::named,
     vitals::Look,
     write_failed,
 };
@@ -64,7 +65,7 @@ impl Work<Vec<Activation>> for Activate {
 
 fn append_failed(stop: Stop) -> StoreError {
     let cause: Cause = match stop {
-        Stop::Failed(cause) => cause,
+        Stop::Failed(cause) => named(cause),
         Stop::Refused(error) => error.into(),
     };
     StoreError::Append(cause)

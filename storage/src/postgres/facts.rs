@@ -1,5 +1,7 @@
 //! Carries out the statements of the facts.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use sqlx::{
     AssertSqlSafe, Either, Executor as _, PgConnection, Postgres,
@@ -11,6 +13,7 @@ use super::{
     PostgresStore,
     effects::gathered,
     failure::Stop,
+    open::PATIENCE,
     pool::{Pool, Turn, Work},
     read_failed,
     rows::stored_text,
@@ -141,10 +144,11 @@ where
     T: Send + 'static,
     W: Work<T>,
 {
-    let mut tries = 1;
+    let (mut tries, begun) = (1, Instant::now());
     loop {
         match pool.run(work()).await {
-            Err(stop) if stop.passes() && tries < READS_MAX => tries += 1,
+            // Whoever made a connection has been patient already.
+            Err(stop) if stop.passes() && tries < READS_MAX && begun.elapsed() < PATIENCE => tries += 1,
             done => return done,
         }
     }

@@ -1,10 +1,15 @@
 //! What a failure of the server's means: whether the connection is of further use, whether waiting
 //! helps, and the sentence for an operator.
 
+use std::io::ErrorKind;
+
 use sqlx::postgres::PgDatabaseError;
 
-use super::PostgresUrl;
+use super::{PostgresUrl, trouble::DISK_FULL};
 use crate::error::{Cause, StoreError};
+
+/// What the driver says of a server that does not take the request for TLS.
+const WITHOUT_TLS: &str = "server does not support TLS";
 
 /// Why work on a connection came to nothing.
 #[derive(Debug)]
@@ -55,7 +60,7 @@ impl Stop {
 }
 
 /// The five characters by which PostgreSQL names a failure; empty for those of the way there.
-fn code(error: &sqlx::Error) -> &str {
+pub(super) fn code(error: &sqlx::Error) -> &str {
     error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()).map_or("", |e| e.code())
 }
 
@@ -88,9 +93,14 @@ pub(super) fn sentence(url: &PostgresUrl, error: &sqlx::Error) -> String {
     let options = &url.options;
     let user = options.get_username();
     match (code(error), error) {
-        ("28P01" | "28000", _) => format!(
+        ("28P01", _) => format!(
             "{url} refuses the user {user}: correct user name and password in `store.url`, or the server's \
              pg_hba.conf"
+        ),
+        // Its words tell whether it was for want of TLS.
+        ("28000", error) => format!(
+            "{url} refuses the user {user}: correct user name and `sslmode` in `store.url`, or the server's \
+             pg_hba.conf ({error})"
         ),
         ("3D000", _) => {
             let database = options.get_database().unwrap_or(user);
@@ -106,7 +116,16 @@ pub(super) fn sentence(url: &PostgresUrl, error: &sqlx::Error) -> String {
             "the user {user} may not make tables in {url}: make it the database's owner, or grant it CREATE on \
              the schema"
         ),
-        ("53100", _) => format!("the disk of {url} is full: make room on the server and start again"),
+        (DISK_FULL, _) => format!("the disk of {url} is full: make room on the server and start again"),
+        ("", sqlx::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => not_believed(url, error),
+        ("", sqlx::Error::Io(error)) if error.kind() == ErrorKind::NotFound => format!(
+            "cannot speak TLS with {url}: a file that `store.url` names in `sslrootcert`, `sslcert` or `sslkey` is \
+             not there ({error})"
+        ),
+        ("", sqlx::Error::Tls(error)) if error.to_string() == WITHOUT_TLS => format!(
+            "{url} does not speak TLS: set `ssl = on` and a certificate in the server's postgresql.conf, or, on a \
+             network of your own, `sslmode=disable` in `store.url`"
+        ),
         ("", sqlx::Error::Io(error)) => {
             format!("cannot reach {url}: start the server, or correct `store.url` ({error})")
         }
@@ -116,6 +135,14 @@ pub(super) fn sentence(url: &PostgresUrl, error: &sqlx::Error) -> String {
         ("", error) => format!("cannot open {url}: {error}"),
         (code, error) => format!("cannot open {url}: {error} ({code})"),
     }
+}
+
+/// The sentence for a handshake that failed: mostly a certificate that `sslmode` does not let pass.
+fn not_believed(url: &PostgresUrl, error: &std::io::Error) -> String {
+    format!(
+        "cannot speak TLS with {url}: its certificate must end in the file `sslrootcert` in `store.url`, or in a \
+         public authority, and with `sslmode=verify-full` name the host of `store.url` ({error})"
+    )
 }
 
 /// The sentence for a server that only reads.

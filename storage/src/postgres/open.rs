@@ -24,7 +24,7 @@ const MIGRATION_LOCK: i64 = 0x0068_7562_6275_6200;
 const MIGRATION_WAIT: Duration = Duration::from_secs(60);
 const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 /// How long a reader or writer tries to connect again. A lane does not: its owner asks again itself.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long an idle connection is taken for alive without asking. A writer is always asked: a write that
 /// meets a dead connection cannot be tried again, since nobody knows whether it was carried out.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);

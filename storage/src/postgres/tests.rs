@@ -4,6 +4,7 @@ mod faults;
 mod opening;
 mod plans;
 mod rush;
+mod tls;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use hubbub_cluster::control::MemberState;
 
 use super::{
     super::facts::{ClusterFacts, MemberFacts},
-    Finding,
+    Finding, clocks,
 };
 
 /// Most members that one finding names.
@@ -18,6 +18,7 @@ pub(super) fn judge(cluster: &ClusterFacts) -> Vec<Finding> {
         members(cluster),
         links(cluster),
         stores(cluster),
+        clocks::of_members(cluster),
         versions(cluster),
         shards(cluster),
         moves(cluster),
@@ -36,7 +37,10 @@ impl ClusterFacts {
 }
 
 /// Names members, each by `tell`.
-fn named<'a>(members: impl IntoIterator<Item = &'a MemberFacts>, tell: impl Fn(&MemberFacts) -> String) -> String {
+pub(super) fn named<'a>(
+    members: impl IntoIterator<Item = &'a MemberFacts>,
+    tell: impl Fn(&MemberFacts) -> String,
+) -> String {
     let mut told: Vec<String> = members.into_iter().map(tell).collect();
     let more = told.len().saturating_sub(NAMED_MAX);
     told.truncate(NAMED_MAX);
@@ -46,7 +50,7 @@ fn named<'a>(members: impl IntoIterator<Item = &'a MemberFacts>, tell: impl Fn(&
     told.join(", ")
 }
 
-fn name(member: &MemberFacts) -> String {
+pub(super) fn name(member: &MemberFacts) -> String {
     format!("node {} `{}`", member.node, member.name)
 }
 

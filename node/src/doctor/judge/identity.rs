@@ -19,6 +19,11 @@ const CERTIFICATE_BAD: Duration = Duration::from_hours(24);
 /// half a day.
 const LATE_PART: u32 = 4;
 
+/// What becomes of a node whose certificate has ended.
+const ENDED: &str = "check this machine's clock; if it is right, start the node: one that may vote signs its own \
+                     certificate again, and another is let in after `hubbub join` with a new token over the same \
+                     --data-dir";
+
 pub(super) fn judge(identity: &IdentityFacts, now: Timestamp) -> Vec<Finding> {
     vec![certificate(identity.certificate, now), roots(&identity.roots, now)]
 }
@@ -43,7 +48,7 @@ fn certificate(found: Option<ValidityFacts>, now: Timestamp) -> Finding {
     }
     if now >= end {
         let found = format!("this node's certificate ended {} ago", about(between(end, now)));
-        return Finding::fault("certificate", found, format!("check this machine's clock; if it is right, {anew}"));
+        return Finding::fault("certificate", found, ENDED);
     }
     let left = between(now, end);
     let found = format!("this node's certificate is good for another {}", about(left));
@@ -66,7 +71,7 @@ fn roots(roots: &[ValidityFacts], now: Timestamp) -> Finding {
     };
     let found = format!("the cluster's root is good for another {}", about(between(now, end)));
     let remedy = "plan an hour in which all nodes stop, and found the cluster anew over the same database before that: \
-                  `hubbub init` and `hubbub join` with empty data directories";
+                  `hubbub init --instead-of CLUSTER` and `hubbub join` with empty data directories";
     match between(now, end) {
         left if left < ROOT_BAD => Finding::fault("roots", found, remedy),
         left if left < ROOT_SHORT => Finding::warning("roots", found, remedy),

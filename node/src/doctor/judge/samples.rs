@@ -90,6 +90,7 @@ pub(super) fn cluster() -> ClusterFacts {
         fault: None,
         storage_ok: None,
         versions: VersionRange { min: 1, max: 1 },
+        clock: (node > 1).then_some(ClockFacts { ahead_ms: 3, unsure_ms: 1 }),
     };
     ClusterFacts {
         me: NodeId(1),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hubbub_storage::{Durability, Vitals};
 
 use super::{
-    super::facts::{ClockFacts, ReachedStore, StoreFacts},
-    Finding, about,
+    super::facts::{ReachedStore, StoreFacts},
+    Finding, about, clocks,
 };
 
 /// A read from a database in the same region takes one or two; from here on people notice.
@@ -17,11 +17,6 @@ const READ_BAD: Duration = Duration::from_secs(1);
 const WRITE_SLOW: Duration = Duration::from_millis(100);
 /// From here on sends fail: a statement is given up after 5 s.
 const WRITE_BAD: Duration = Duration::from_secs(2);
-/// Clocks that are kept in step are a few milliseconds apart.
-const CLOCK_ODD_MS: u64 = 250;
-/// From here on times of messages mislead, and tokens begin or end when they should not.
-const CLOCK_BAD_MS: u64 = 2_000;
-
 pub(super) fn judge(store: &StoreFacts) -> Vec<Finding> {
     match store {
         StoreFacts::Absent => {
@@ -34,7 +29,7 @@ pub(super) fn judge(store: &StoreFacts) -> Vec<Finding> {
         }
         StoreFacts::Reached(store) => {
             let mut findings = speed(store);
-            findings.extend(store.ahead.map(clock));
+            findings.extend(store.ahead.map(clocks::of_store));
             findings.extend(durability(&store.vitals.durability));
             findings.push(schema(&store.vitals));
             findings
@@ -71,19 +66,6 @@ fn speed(store: &ReachedStore) -> Vec<Finding> {
         }
     });
     [read].into_iter().chain(write).collect()
-}
-
-fn clock(ClockFacts { ahead_ms, unsure_ms }: ClockFacts) -> Finding {
-    let apart_ms = ahead_ms.unsigned_abs();
-    let which = if ahead_ms < 0 { "behind" } else { "ahead of" };
-    let found =
-        format!("the database's clock is {apart_ms} ms {which} this machine's, give or take {unsure_ms} ms");
-    let remedy = "let both machines keep their time by one source, such as chrony or systemd-timesyncd";
-    match apart_ms.saturating_sub(unsure_ms) {
-        apart if apart > CLOCK_BAD_MS => Finding::fault("clock", found, remedy),
-        apart if apart > CLOCK_ODD_MS => Finding::warning("clock", found, remedy),
-        _ => Finding::ok("clock", found),
-    }
 }
 
 fn durability(durability: &Durability) -> Vec<Finding> {
@@ -171,7 +153,7 @@ mod tests {
         super::samples::{only, postgres, sqlite},
         *,
     };
-    use crate::doctor::State;
+    use crate::doctor::{State, facts::ClockFacts};
 
     fn of(store: ReachedStore) -> Vec<Finding> {
         judge(&StoreFacts::Reached(Box::new(store)))
