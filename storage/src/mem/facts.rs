@@ -2,7 +2,10 @@
 //!
 //! Effects are checked before the first is applied, and applying cannot fail: so all or none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Excluded, Included},
+};
 
 use hubbub_protocol::ids::{CommunityId, RoomId, Seq, SessionId, UserId};
 
@@ -11,6 +14,9 @@ use crate::{
     error::StoreError,
     facts::{Community, Invite, Member, ResumeState, Room, Session, User},
 };
+
+pub(super) const USER_MIN: UserId = UserId::from_raw(0);
+pub(super) const USER_MAX: UserId = UserId::from_raw(u64::MAX);
 
 /// An archive's name: its community, the number of its kind, the name.
 pub(super) type ImportedName = (CommunityId, u8, String);
@@ -141,5 +147,32 @@ impl Facts {
         let rooms = self.rooms.values();
         let here = rooms.filter(|room| room.community == Some(community));
         here.map(|room| room.id).collect()
+    }
+}
+
+impl Facts {
+    /// Members of `room` with an account, after `after`.
+    pub(super) fn room_users(&self, room: RoomId, after: Option<UserId>) -> impl Iterator<Item = &User> {
+        let from = after.map_or(Included((room, USER_MIN)), |user| Excluded((room, user)));
+        let rows = self.room_members.range((from, Included((room, USER_MAX))));
+        rows.filter_map(|(_, user)| self.users.get(user))
+    }
+
+    pub(super) fn is_member(&self, community: CommunityId, user: UserId) -> bool {
+        self.members.contains_key(&(community, user))
+    }
+
+    pub(super) fn is_room_member(&self, room: RoomId, user: UserId) -> bool {
+        self.room_members.contains(&(room, user))
+    }
+
+    pub(super) fn unread_mentions(&self, user: UserId, room: RoomId) -> u64 {
+        let read = self.markers.get(&(user, room)).copied().unwrap_or_default();
+        let from = (room, Seq(read.0.saturating_add(1)), None);
+        let until = (room, Seq(u64::MAX), Some(USER_MAX));
+        let rows = self.mentions.range((Included(from), Included(until)));
+        let mine = rows.filter(|(_, _, whom)| whom.is_none_or(|whom| whom == user));
+        let seqs: BTreeSet<Seq> = mine.map(|&(_, seq, _)| seq).collect();
+        seqs.len() as u64
     }
 }

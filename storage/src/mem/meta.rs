@@ -13,7 +13,10 @@ use hubbub_protocol::{
     time::Timestamp,
 };
 
-use super::{MemStore, facts::Facts};
+use super::{
+    MemStore,
+    facts::{USER_MAX, USER_MIN},
+};
 use crate::{
     effect::{Effect, ImportKind},
     error::StoreError,
@@ -23,35 +26,6 @@ use crate::{
 
 /// Longest list of sessions of a user, and of invites of a community.
 const LIST_MAX: usize = 1_000;
-const USER_MIN: UserId = UserId::from_raw(0);
-const USER_MAX: UserId = UserId::from_raw(u64::MAX);
-
-impl Facts {
-    /// Members of `room` with an account, after `after`.
-    fn room_users(&self, room: RoomId, after: Option<UserId>) -> impl Iterator<Item = &User> {
-        let from = after.map_or(Included((room, USER_MIN)), |user| Excluded((room, user)));
-        let rows = self.room_members.range((from, Included((room, USER_MAX))));
-        rows.filter_map(|(_, user)| self.users.get(user))
-    }
-
-    fn is_member(&self, community: CommunityId, user: UserId) -> bool {
-        self.members.contains_key(&(community, user))
-    }
-
-    fn is_room_member(&self, room: RoomId, user: UserId) -> bool {
-        self.room_members.contains(&(room, user))
-    }
-
-    fn unread_mentions(&self, user: UserId, room: RoomId) -> u64 {
-        let read = self.markers.get(&(user, room)).copied().unwrap_or_default();
-        let from = (room, Seq(read.0.saturating_add(1)), None);
-        let until = (room, Seq(u64::MAX), Some(USER_MAX));
-        let rows = self.mentions.range((Included(from), Included(until)));
-        let mine = rows.filter(|(_, _, whom)| whom.is_none_or(|whom| whom == user));
-        let seqs: BTreeSet<Seq> = mine.map(|&(_, seq, _)| seq).collect();
-        seqs.len() as u64
-    }
-}
 
 fn distinct<T: Ord>(of: &[T]) -> impl Iterator<Item = &T> {
     of.iter().collect::<BTreeSet<_>>().into_iter()
