@@ -31,7 +31,7 @@ use std::sync::{
 
 use hubbub_protocol::{event::Event, frame::Frame, ids::Epoch, ports::Placement, shard::ShardId};
 use hubbub_storage::{Effect, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::task::Task;
 use crate::{meter::Meters, room::RoomRef};
@@ -80,6 +80,8 @@ enum After {
 #[derive(Debug, Clone)]
 pub struct Lane {
     jobs: mpsc::Sender<Job>,
+    /// Ends the wait of a batch for company: somebody waits for all that was handed in.
+    hurry: Arc<Notify>,
     appended: Arc<AtomicU64>,
     batches: Arc<AtomicU64>,
 }
@@ -90,8 +92,9 @@ impl Lane {
     pub fn start(store: Arc<dyn Store>, placement: Arc<dyn Placement>, meters: Arc<Meters>) -> Self {
         let (jobs, queue) = mpsc::channel(LANE_QUEUE_MAX);
         let (appended, batches) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let lane = Self { jobs, appended: appended.clone(), batches: batches.clone() };
-        tokio::spawn(Task::new(store, placement, appended, batches, meters).run(queue));
+        let hurry = Arc::new(Notify::new());
+        let lane = Self { jobs, hurry: hurry.clone(), appended: appended.clone(), batches: batches.clone() };
+        tokio::spawn(Task::new(store, placement, appended, batches, meters).run(queue, hurry));
         lane
     }
 
@@ -119,6 +122,7 @@ impl Lane {
     pub async fn barrier(&self) {
         let (done, wait) = oneshot::channel();
         if self.jobs.send(Job::After(After::Barrier(done))).await.is_ok() {
+            self.hurry.notify_one();
             // The lane drops a barrier only when it is gone, and then nothing is in flight.
             let _ = wait.await;
         }
@@ -134,6 +138,7 @@ impl Lane {
         if self.jobs.send(Job::After(After::Activate(shard, done))).await.is_err() {
             return Ok(None);
         }
+        self.hurry.notify_one();
         wait.await.unwrap_or(Ok(None))
     }
 
@@ -142,13 +147,15 @@ impl Lane {
     pub fn give_up(&self, shards: Vec<(ShardId, Option<Epoch>)>) -> impl Future<Output = ()> + Send + use<> {
         let (done, wait) = oneshot::channel();
         let refused = self.jobs.try_send(Job::After(After::GiveUp(shards, done))).err();
-        let jobs = self.jobs.clone();
+        self.hurry.notify_one();
+        let (jobs, hurry) = (self.jobs.clone(), self.hurry.clone());
         async move {
             let sent = match refused {
                 None => true,
                 Some(refused) => jobs.send(refused.into_inner()).await.is_ok(),
             };
             if sent {
+                hurry.notify_one();
                 // As with a barrier.
                 let _ = wait.await;
             }

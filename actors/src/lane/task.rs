@@ -18,7 +18,7 @@ use hubbub_protocol::{
 use hubbub_storage::{
     Activation, AppendBatch, AppendOutcome, ErrorChain, LogStore, NewEvent, ShardAppend, Store, StoreError,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
 use super::{
@@ -61,7 +61,7 @@ impl Task {
         Self { store, placement, fences: HashMap::new(), appended, batches, meters }
     }
 
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, hurry: Arc<Notify>) {
         let mut after = Vec::new();
         let mut pace = Pace::new();
         let mut left = None;
@@ -69,14 +69,12 @@ impl Task {
             let waits = pace.is_brisk()
                 && queue.len() < LINGER_EVENTS
                 && matches!(&first, Job::Append(a) if a.may_wait && a.events.len() < LINGER_EVENTS);
-            if waits {
-                tokio::time::sleep(pace.linger()).await;
-            }
+            let waited = waits && tokio::time::timeout(pace.linger(), hurry.notified()).await.is_err();
             let appends;
             (appends, left) = collect(first, &mut queue, &mut after);
             let events = appends.iter().map(|append| append.events.len()).sum();
             pace.note(events);
-            if waits {
+            if waited {
                 pace.waited(events);
             }
             if !appends.is_empty() {
