@@ -114,7 +114,9 @@ async fn a_shard_moves_when_its_owner_has_let_go_and_not_before() {
     let took = began.elapsed();
     assert!((Duration::from_millis(400)..world.timing.move_within).contains(&took), "it took {took:?}");
     assert_eq!(*actors.let_go.lock(), [shard], "asked once");
-    until("the old owner has heard", async || (world.node(from).place(shard).owner == to).then_some(())).await;
+    // Actors are told a moment after the map says so.
+    let heard = || actors.told.lock().iter().any(|(told, place)| *told == shard && place.owner == to);
+    until("the old owner has heard", async || heard().then_some(())).await;
     let told: Vec<_> =
         actors.told.lock().iter().filter(|(told, _)| *told == shard).map(|(_, place)| *place).collect();
     let told: Vec<_> = told.iter().map(|place| (place.owner, place.epoch, place.moving)).collect();
