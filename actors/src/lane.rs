@@ -38,7 +38,7 @@ use crate::{meter::Meters, room::RoomRef};
 
 /// Events of one batch: at 400 bytes each, 400 KB and a few milliseconds to commit.
 const BATCH_EVENTS_MAX: usize = 1_024;
-/// Appends that may wait for a lane: two batches and more, some tens of milliseconds of work.
+/// Appends that may wait for a lane: two batches of one event each, some ten milliseconds of work.
 pub const LANE_QUEUE_MAX: usize = 2 * BATCH_EVENTS_MAX;
 
 /// Events of one room on their way to the disk.

@@ -19,7 +19,7 @@ const MIGRATIONS: &[&str] = &[
 ];
 /// The schema this program writes.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
-/// What the journal is given at the start: 1,000 pages of 4 KiB, an hour of a quiet node.
+/// What the journal is given at the start: 1,000 pages of 4 KiB. It grows to what it may hold as it is needed.
 const JOURNAL_BYTES: u64 = 1_000 * 4_096;
 /// Free space from which the journal is given its size at the start: sixteen times what that takes.
 const SPARE_BYTES: u64 = 16 * JOURNAL_BYTES;
