@@ -160,6 +160,8 @@ pub struct UserState {
     known: Option<Stand>,
     /// As an outpost: what a home was told last.
     reported: Option<(NodeId, Share)>,
+    /// As an outpost: the home that has said how the user stands, and tells every change since.
+    heard: Option<NodeId>,
     /// Watchers that wait for the home.
     asking: Vec<Answer<Presence>>,
 }
@@ -182,6 +184,7 @@ impl UserState {
             elsewhere: BTreeMap::new(),
             known: None,
             reported: None,
+            heard: None,
             asking: Vec::new(),
         })
     }

@@ -19,7 +19,9 @@ const ASKED_WITHIN: Duration = Duration::from_secs(1);
 impl UserState {
     /// Whether a watcher can be answered without asking the home.
     pub(super) fn knows(&self) -> bool {
-        self.known.is_some() || self.share().is_present() || self.is_home()
+        // Of a device that has just come here this node knows, but not of what the user said on another.
+        let heard = self.heard == Some(self.context.home_of(self.user));
+        self.known.is_some() || heard && self.share().is_present() || self.is_home()
     }
 
     /// Has the home asked, by reporting that somebody watches.
@@ -49,6 +51,9 @@ impl UserState {
             // Nobody tells changes of it any more.
             self.known = None;
         }
+        if !share.watches && !share.devices {
+            self.heard = None;
+        }
         let told = self.reported.as_ref().filter(|(at, _)| *at == home).map(|(_, told)| told);
         if told == Some(&share) || share.is_empty() && told.is_none_or(Share::is_empty) {
             return;
@@ -72,7 +77,7 @@ impl UserState {
     /// Reports all of it anew: the home is another one, or its link is new.
     pub(super) fn announce(&mut self) {
         // What there is no more has been taken back, or ends with the epoch under which it was reported.
-        self.reported = None;
+        (self.reported, self.heard) = (None, None);
         if self.is_home() {
             self.answer_askers();
         } else {
@@ -92,6 +97,7 @@ impl UserState {
         if let Some((_, told)) = &mut self.reported {
             told.said.clone_from(&self.said);
         }
+        self.heard = Some(home);
         self.known = (!self.watchers.is_empty()).then(|| stand.or_known(self.known.take()));
         self.answer_askers();
         self.tell();
