@@ -31,7 +31,10 @@ use std::sync::{
 
 use hubbub_protocol::{event::Event, frame::Frame, ids::Epoch, ports::Placement, shard::ShardId};
 use hubbub_storage::{Effect, Store, StoreError};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
 
 use self::task::Task;
 use crate::{meter::Meters, room::RoomRef};
@@ -40,6 +43,8 @@ use crate::{meter::Meters, room::RoomRef};
 const BATCH_EVENTS_MAX: usize = 1_024;
 /// Appends that may wait for a lane: two batches of one event each, some ten milliseconds of work.
 pub const LANE_QUEUE_MAX: usize = 2 * BATCH_EVENTS_MAX;
+/// Appends that are company enough.
+const LINGER_APPENDS: usize = 32;
 
 /// Events of one room on their way to the disk.
 #[derive(Debug)]
@@ -56,8 +61,10 @@ pub struct Append {
     pub events: Vec<(Event, Arc<Frame>)>,
     /// Facts that commit with them.
     pub effects: Vec<Effect>,
-    /// Whether they may wait for company.
+    /// Whether they may wait for company; otherwise what waits already goes with them.
     pub may_wait: bool,
+    /// When they were handed in.
+    pub handed: Instant,
 }
 
 enum Job {
@@ -100,10 +107,18 @@ impl Lane {
 
     /// Hands `append` in; gives it back when the queue is full.
     pub fn hand_in(&self, append: Box<Append>) -> Result<(), Box<Append>> {
+        let hurry = !append.may_wait;
         self.jobs.try_send(Job::Append(append)).map_err(|refused| match refused.into_inner() {
             Job::Append(append) => append,
             Job::After(_) => unreachable!("an append was handed in"),
-        })
+        })?;
+        if hurry {
+            self.hurry.notify_one();
+        } else if self.waiting() >= LINGER_APPENDS {
+            // Whoever comes next tells it once more, should no batch wait yet.
+            self.hurry.notify_waiters();
+        }
+        Ok(())
     }
 
     /// Whether the queue is full.

@@ -29,9 +29,9 @@ use crate::error::StoreError;
 /// Most keys of one read.
 const KEYS_MAX: usize = 1_000;
 /// A read that lingers goes once nobody has come for this long: all who are coming at the moment wait for it.
-const LULL: Duration = Duration::from_millis(5);
+const LULL: Duration = Duration::from_millis(3);
 /// Longest that a read lingers, in lulls: 100 ms, ten reads a second whatever comes.
-const LULLS_MAX: u32 = 20;
+const LULLS_MAX: u32 = 33;
 
 /// Why what was asked for could not be read: shared by all who asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -4,25 +4,26 @@ use std::time::Duration;
 
 /// Events a second from which a batch waits for company: below, a commit each is less than a
 /// hundredth of a core, and nobody should wait.
-pub(super) const LINGER_ABOVE_PER_S: f64 = 50.0;
+pub(super) const LINGER_ABOVE_PER_S: f64 = 30.0;
 /// Company that is waited for.
-const WANTED: f64 = 4.0;
-/// Shortest wait, from 200 events a second on.
-const LINGER_MIN: Duration = Duration::from_millis(20);
-/// Longest wait, below 100 events a second.
+const WANTED: f64 = 20.0;
+/// Shortest wait, from 4,000 events a second on.
+const LINGER_MIN: Duration = Duration::from_millis(5);
+/// Longest wait, up to 500 events a second.
 const LINGER_MAX: Duration = Duration::from_millis(40);
-/// Waits in a row that brought no company, after which none is waited for: one who sends as fast as it is answered
-/// would only be slowed down. Of people who send independently, 50 a second, three in a row are one in four hundred.
-const FRUITLESS_MAX: u32 = 3;
+/// Waits in a row to whose later part nobody came, after which none is waited for: who sends as fast as they are
+/// answered come at once or not at all, and would only be slowed down. Of people who send independently, 50 a second,
+/// six such waits in a row are one in ten thousand.
+const FRUITLESS_MAX: u32 = 6;
 /// For how long none is waited for then.
-const NO_WAIT_FOR: Duration = Duration::from_secs(1);
+const NO_WAIT_FOR: Duration = Duration::from_secs(2);
 
 /// How many events a second a lane has lately taken.
 #[derive(Debug)]
 pub(super) struct Pace {
     per_s: f64,
     at: tokio::time::Instant,
-    /// Waits in a row that brought no company.
+    /// Waits in a row to whose later part nobody came.
     fruitless: u32,
     no_wait_until: tokio::time::Instant,
 }
@@ -37,9 +38,10 @@ impl Pace {
         self.per_s > LINGER_ABOVE_PER_S && self.no_wait_until <= tokio::time::Instant::now()
     }
 
-    /// Takes in what a wait brought: `events` in all.
-    pub(super) fn waited(&mut self, events: usize) {
-        self.fruitless = if events > 1 { 0 } else { self.fruitless + 1 };
+    /// Takes in how a wait of `linger`, which ends now, went: when who came last came.
+    pub(super) fn waited(&mut self, linger: Duration, last: tokio::time::Instant) {
+        let came_late = last.elapsed() < linger.mul_f32(0.75);
+        self.fruitless = if came_late { 0 } else { self.fruitless + 1 };
         if self.fruitless >= FRUITLESS_MAX {
             self.fruitless = 0;
             self.no_wait_until = tokio::time::Instant::now() + NO_WAIT_FOR;
@@ -76,22 +78,33 @@ mod tests {
         pace
     }
 
+    /// A wait to which somebody came after `after_ms`.
+    async fn wait(pace: &mut Pace, after_ms: u64) {
+        let linger = pace.linger();
+        let after = Duration::from_millis(after_ms);
+        tokio::time::advance(after).await;
+        let last = tokio::time::Instant::now();
+        tokio::time::advance(linger - after).await;
+        pace.waited(linger, last);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_sends_one_after_the_other_is_not_made_to_wait_for_long() {
         let mut pace = pace_of(Duration::from_millis(5), 1, 100).await;
-        for _ in 0..FRUITLESS_MAX {
+        // They come one after the other or several together, but at once, as they are answered.
+        for at_once in 0..FRUITLESS_MAX {
             assert!(pace.is_brisk());
-            pace.waited(1);
+            wait(&mut pace, (at_once % 2).into()).await;
         }
         assert!(!pace.is_brisk(), "nobody else sends");
-        for _ in 0..300 {
+        for _ in 0..500 {
             tokio::time::advance(Duration::from_millis(5)).await;
             pace.note(1);
         }
         assert!(pace.is_brisk(), "it is tried again");
         for _ in 0..10 {
-            pace.waited(2);
-            pace.waited(1);
+            wait(&mut pace, 20).await;
+            wait(&mut pace, 1).await;
         }
         assert!(pace.is_brisk(), "company came now and then");
     }

@@ -22,14 +22,12 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
 use super::{
-    After, Append, Job,
+    After, Append, Job, LINGER_APPENDS,
     gather::{collect, next_job},
     pace::Pace,
 };
 use crate::meter::Meters;
 
-/// Events that are company enough.
-const LINGER_EVENTS: usize = 32;
 /// Pause between two tries to learn what became of a batch.
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 /// Tries before the events of a batch are given up as not answered: 5 s.
@@ -67,15 +65,16 @@ impl Task {
         let mut left = None;
         while let Some(first) = next_job(&mut left, &mut queue).await {
             let waits = pace.is_brisk()
-                && queue.len() < LINGER_EVENTS
-                && matches!(&first, Job::Append(a) if a.may_wait && a.events.len() < LINGER_EVENTS);
-            let waited = waits && tokio::time::timeout(pace.linger(), hurry.notified()).await.is_err();
+                && queue.len() < LINGER_APPENDS
+                && matches!(&first, Job::Append(a) if a.may_wait && a.events.len() < LINGER_APPENDS);
+            let linger = pace.linger();
+            let waited = waits && tokio::time::timeout(linger, hurry.notified()).await.is_err();
             let appends;
             (appends, left) = collect(first, &mut queue, &mut after);
             let events = appends.iter().map(|append| append.events.len()).sum();
             pace.note(events);
-            if waited {
-                pace.waited(events);
+            if let Some(last) = appends.last().filter(|_| waited) {
+                pace.waited(linger, last.handed);
             }
             if !appends.is_empty() {
                 self.commit(appends).await;

@@ -203,6 +203,8 @@ pub struct RoomState {
     /// The activation of the shard under which the room was loaded.
     epoch: Epoch,
     committed: Seq,
+    /// Whether senders have waited for the room to be loaded, and shall not wait for company on top of it.
+    has_waited: bool,
     dead: Arc<AtomicBool>,
     in_flight: VecDeque<InFlight>,
     relay: Option<ActorRef<RelayMessage>>,
@@ -253,6 +255,7 @@ impl Actor for RoomActor {
             core: None,
             epoch: Epoch(0),
             committed: Seq(0),
+            has_waited: false,
             dead: Arc::default(),
             in_flight: VecDeque::new(),
             relay,

@@ -82,6 +82,7 @@ impl RoomState {
         self.core = Some(RoomCore::new(self.room, loaded.head, last_ts, keys, loaded.rules));
         self.context.tails.loaded(&*self.context.ports.cache, self.room, loaded.last.as_ref());
         self.committed = loaded.head;
+        self.has_waited = true;
         self.context.directory.note_head(self.room, loaded.head);
         if let Some(relay) = self.relay.take() {
             self.watch(relay);

@@ -88,7 +88,8 @@ impl RoomState {
             dead: self.dead.clone(),
             events: Vec::with_capacity(events.len()),
             effects,
-            may_wait,
+            may_wait: may_wait && !std::mem::take(&mut self.has_waited),
+            handed: tokio::time::Instant::now(),
         };
         let handed = self.context.meters.stamp();
         self.context.meters.queue.observe(asked, handed);
