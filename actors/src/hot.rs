@@ -4,6 +4,8 @@
 //! counted by [`Sketch`]es of a fixed size: one for each measure, in two windows that take turns, so that what is told
 //! is of the last 30 to 60 seconds.
 //! There is no clock read and no lock for a recipient: one clock read at each end of 256 deliveries, one lock a second.
+//! A write to a socket is part of the relay's work and measured with it. What a socket does not take is written later, by
+//! the task of its connection, which knows of no room: that time is measured too, and shared among rooms by deliveries.
 //!
 //! Metrics have no label for a room, as there would be as many as rooms; this is what tells instead.
 //!
@@ -17,11 +19,12 @@ mod tab;
 
 use std::{
     collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use hubbub_protocol::ids::RoomId;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use self::sketch::Sketch;
@@ -30,6 +33,7 @@ pub use self::{
     cost::{Cost, Measure},
     sketch::{Counted, ROOMS_COUNTED},
 };
+use crate::meter::Meters;
 
 /// How long a window counts before the next begins: long enough to tell a hot room from a burst, short enough to see
 /// it come and go.
@@ -39,17 +43,25 @@ pub const WINDOW: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Window {
     total: Cost,
+    /// What connections' tasks wrote later, of all rooms.
+    late_ns: u64,
     sketches: [Sketch; Measure::ALL.len()],
 }
 
 impl Window {
     fn new() -> Self {
-        Self { total: Cost::default(), sketches: Measure::ALL.map(Sketch::new) }
+        Self { total: Cost::default(), late_ns: 0, sketches: Measure::ALL.map(Sketch::new) }
     }
 
     fn add(&mut self, room: RoomId, cost: Cost) {
         self.total += cost;
         self.sketches.iter_mut().for_each(|sketch| sketch.add(room, cost));
+    }
+
+    /// What was written later of so many deliveries.
+    fn late_ns(&self, deliveries: u64) -> u64 {
+        let shared = u128::from(self.late_ns) * u128::from(deliveries) / u128::from(self.total.deliveries.max(1));
+        u64::try_from(shared).unwrap_or(u64::MAX)
     }
 
     fn sketch(&self, by: Measure) -> &Sketch {
@@ -93,41 +105,52 @@ pub struct HotReport {
 
 /// See the module.
 #[derive(Debug)]
-pub struct HotRooms(Mutex<Windows>);
+pub struct HotRooms {
+    windows: Mutex<Windows>,
+    meters: Arc<Meters>,
+}
 
 impl HotRooms {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Windows { current: Window::new(), began: now, before: None }))
+    pub(crate) fn new(now: Instant, meters: Arc<Meters>) -> Self {
+        Self { windows: Mutex::new(Windows { current: Window::new(), began: now, before: None }), meters }
+    }
+
+    /// The windows as they are at this moment.
+    fn windows(&self, now: Instant) -> MutexGuard<'_, Windows> {
+        let mut windows = self.windows.lock();
+        windows.current.late_ns += self.meters.late_ns.swap(0, Ordering::Relaxed);
+        windows.turn(now);
+        windows
     }
 
     /// Counts what a room cost.
     pub fn add(&self, room: RoomId, cost: Cost, now: Instant) {
-        let mut windows = self.0.lock();
-        windows.turn(now);
-        windows.current.add(room, cost);
+        self.windows(now).current.add(room, cost);
     }
 
     /// The rooms that cost most lately.
     #[must_use]
     pub fn report(&self, by: Measure, now: Instant) -> HotReport {
-        let mut windows = self.0.lock();
-        windows.turn(now);
+        let windows = self.windows(now);
         let Windows { current, began, before } = &*windows;
         let mut period = now.saturating_duration_since(*began);
         let mut total = current.total;
+        total.cpu_ns += current.late_ns(total.deliveries);
         let (newer, older) = (current.sketch(by), before.as_ref().map(|before| before.sketch(by)));
         if let Some(before) = before {
             period += WINDOW;
             total += before.total;
+            total.cpu_ns += before.late_ns(before.total.deliveries);
         }
         let unseen = [newer.unseen(), older.map_or(0, Sketch::unseen)];
         let mut rooms = BTreeMap::<RoomId, (Counted, [u64; 2])>::new();
-        for (window, sketch) in [Some(newer), older].into_iter().enumerate() {
-            for counted in sketch.into_iter().flat_map(Sketch::rooms) {
+        for (at, window) in [Some(current), before.as_ref()].into_iter().flatten().enumerate() {
+            for counted in window.sketch(by).rooms() {
                 let nothing = Counted { room: counted.room, cost: Cost::default(), unsure: 0 };
                 let (known, unsure) = rooms.entry(counted.room).or_insert((nothing, unseen));
                 known.cost += counted.cost;
-                unsure[window] = counted.unsure;
+                known.cost.cpu_ns += window.late_ns(counted.cost.deliveries);
+                unsure[at] = counted.unsure;
             }
         }
         let rooms = rooms.into_values().map(|(known, [new, old])| Counted { unsure: new + old, ..known });
@@ -153,7 +176,7 @@ mod tests {
     #[test]
     fn the_dearest_room_comes_first_by_each_measure() {
         let begun = Instant::now();
-        let hot = HotRooms::new(begun);
+        let hot = HotRooms::new(begun, Arc::default());
         for (room, cost) in [(1, 10), (2, 30), (3, 20), (2, 5)] {
             hot.add(RoomId::from_raw(room), deliveries(cost), begun);
         }
@@ -165,7 +188,7 @@ mod tests {
     #[test]
     fn a_room_that_has_cooled_down_is_forgotten_after_two_windows() {
         let begun = Instant::now();
-        let hot = HotRooms::new(begun);
+        let hot = HotRooms::new(begun, Arc::default());
         let at = |seconds| begun + Duration::from_secs(seconds);
         hot.add(RoomId::from_raw(1), deliveries(100), at(1));
         hot.add(RoomId::from_raw(2), deliveries(7), at(31));
@@ -177,11 +200,28 @@ mod tests {
         assert!(later.period >= WINDOW && later.period < WINDOW * 2, "{:?}", later.period);
     }
 
+    /// Which room it was for is not known when a connection catches up.
+    #[test]
+    fn what_connections_write_later_is_shared_by_deliveries() {
+        let (begun, meters) = (Instant::now(), Arc::<Meters>::default());
+        let hot = HotRooms::new(begun, meters.clone());
+        let cost = |deliveries| Cost { deliveries, cpu_ns: 100, ..Cost::default() };
+        hot.add(RoomId::from_raw(1), cost(30), begun);
+        hot.add(RoomId::from_raw(2), cost(10), begun);
+        meters.late_ns.fetch_add(4_000, Ordering::Relaxed);
+        assert_eq!(counts(&hot, Measure::Cpu, begun), [(1, 3_100), (2, 1_100)]);
+        assert_eq!(hot.report(Measure::Cpu, begun).total.cpu_ns, 4_200);
+        let later = begun + WINDOW;
+        hot.add(RoomId::from_raw(2), cost(10), later);
+        meters.late_ns.fetch_add(500, Ordering::Relaxed);
+        assert_eq!(counts(&hot, Measure::Cpu, later), [(1, 3_100), (2, 1_100 + 600)], "each window has its own");
+    }
+
     /// A room may have had no place in one of the two windows: as much as the cheapest place there is unsure of it.
     #[test]
     fn what_a_full_window_may_have_missed_is_told() {
         let begun = Instant::now();
-        let hot = HotRooms::new(begun);
+        let hot = HotRooms::new(begun, Arc::default());
         for room in 0..ROOMS_COUNTED as u64 {
             hot.add(RoomId::from_raw(room), deliveries(50), begun);
         }

@@ -116,7 +116,7 @@ impl Hub {
             judging: Semaphore::new(JUDGED_AT_ONCE),
             letting_go: Letting::default(),
             signed_out: OnceLock::new(),
-            hot: Arc::new(HotRooms::new(Instant::now())),
+            hot: Arc::new(HotRooms::new(Instant::now(), meters.clone())),
             says_of_itself: OnceLock::new(),
             map_changes: watch::Sender::new(0),
             markers: Markers::new(store.clone()),

@@ -101,6 +101,14 @@ pub struct Meters {
     /// From the commit of an event, or its arrival from the room's owner, to the write for the last of those who
     /// follow here: once for what is handed on together. Also once for each connection that had to be waited for.
     pub delivery: Histogram,
+    /// Nanoseconds in which connections' tasks wrote what sockets had not taken at once, taken out by who reads it.
+    pub late_ns: AtomicU64,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::new(true)
+    }
 }
 
 impl Meters {
@@ -115,6 +123,7 @@ impl Meters {
             fan_out: Histogram::default(),
             batch: Histogram::default(),
             delivery: Histogram::default(),
+            late_ns: AtomicU64::default(),
         }
     }
 

@@ -20,11 +20,6 @@ impl Measure {
     pub const ALL: [Self; 3] = [Self::Cpu, Self::Deliveries, Self::Bytes];
 }
 
-/// What the work for one delivery takes once a connection has it: waking its task, and the write to the socket. It is
-/// done by tasks that know of no room, so it is an estimate: 6.6 µs of the whole node's CPU were measured for each
-/// delivery (docs/benchmarks.md, `spread`), and what is measured here of it is below 1 µs.
-pub const DELIVERY_NS: u64 = 6_000;
-
 /// What a room cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
@@ -34,8 +29,14 @@ pub struct Cost {
     pub deliveries: u64,
     /// Bytes of those, as JSON, with the header of the frame.
     pub bytes: u64,
-    /// Time at work in the room's actor and its relay, as measured, and [`DELIVERY_NS`] for each delivery.
+    /// Time at work in the room's actor and its relay, the writes to sockets among it, as measured. In a report also the
+    /// room's share, by deliveries, of what connections' tasks wrote later ([`Meters::late_ns`]).
+    ///
+    /// [`Meters::late_ns`]: crate::meter::Meters::late_ns
     pub cpu_ns: u64,
+    /// What of that was the actor's that orders the room: it leaves with the room's shard. Told within a node only.
+    #[serde(skip)]
+    pub ordering_ns: u64,
 }
 
 impl Cost {
@@ -56,5 +57,6 @@ impl AddAssign for Cost {
         self.deliveries = self.deliveries.saturating_add(more.deliveries);
         self.bytes = self.bytes.saturating_add(more.bytes);
         self.cpu_ns = self.cpu_ns.saturating_add(more.cpu_ns);
+        self.ordering_ns = self.ordering_ns.saturating_add(more.ordering_ns);
     }
 }

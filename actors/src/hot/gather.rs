@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use hubbub_protocol::{ids::NodeId, shard::ShardId};
 
-use super::{Cost, HotReport, Measure, cost::DELIVERY_NS};
+use super::{Cost, HotReport, Measure};
 use crate::{
     Hub,
     context::Context,
@@ -76,11 +76,10 @@ impl Hub {
     }
 }
 
-/// Microseconds of a room's own work in a second, deliveries aside.
+/// Microseconds in a second that ordering a room takes.
 fn work_per_s(cost: Cost, period: Duration) -> u32 {
-    let own_ns = cost.cpu_ns.saturating_sub(cost.deliveries.saturating_mul(DELIVERY_NS));
     let period_ms = period.as_millis().max(1_000);
-    u32::try_from(u128::from(own_ns) / period_ms).unwrap_or(u32::MAX)
+    u32::try_from(u128::from(cost.ordering_ns) / period_ms).unwrap_or(u32::MAX)
 }
 
 /// What was told, by node; with nothing for those that were asked and are silent.
@@ -104,8 +103,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shard_costs_is_its_rooms_own_work_by_the_second() {
-        let cost = Cost { events: 5, deliveries: 1_000, bytes: 0, cpu_ns: 1_000 * DELIVERY_NS + 40_000_000 };
+    fn what_a_shard_costs_is_the_ordering_of_its_rooms_by_the_second() {
+        let cost = Cost { cpu_ns: 90_000_000, ordering_ns: 40_000_000, ..Cost::default() };
         assert_eq!(work_per_s(cost, Duration::from_secs(40)), 1_000);
         assert_eq!(work_per_s(Cost::default(), Duration::ZERO), 0);
     }

@@ -38,7 +38,11 @@ pub fn envelopes() -> Vec<Envelope> {
         calls_everyone: None,
         push: Bytes::from_static(b"{}"),
     }];
-    let rooms = vec![Counted { room, cost: Cost { events: 1, deliveries: 2, bytes: 3, cpu_ns: 4 }, unsure: 5 }];
+    let rooms = vec![Counted {
+        room,
+        cost: Cost { events: 1, deliveries: 2, bytes: 3, cpu_ns: 4, ordering_ns: 0 },
+        unsure: 5,
+    }];
     let report = HotReport { period: Duration::from_millis(1_500), total: Cost::default(), rooms };
     let given = vec![
         Given::Sent { seq, ts: Timestamp(3), repeat: true },

@@ -288,6 +288,7 @@ impl Socket {
     /// The connection is broken.
     pub fn flush(&self) -> io::Result<()> {
         let mut writing = self.writing.lock();
+        let begun = Instant::now();
         self.stream.flush()?;
         while writing.outbox.has_more() {
             let written = self.stream.try_write_vectored(&writing.outbox.slices());
@@ -301,6 +302,7 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         }
+        self.flight.meters().wrote_late(begun.elapsed());
         writing.look();
         if !writing.outbox.has_more() && !writing.behind_since.is_none() {
             let times = &self.flight.meters().times;

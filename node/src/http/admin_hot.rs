@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HotBy {
-    /// Time at work.
+    /// Time at work, as measured: actors, relays, and the writes to sockets.
     #[default]
     Cpu,
     /// Events times those they were handed to.
@@ -80,7 +80,8 @@ pub struct HotQuery {
 /// What was done in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HotRates {
-    /// Milliseconds at work, of one core: 10 are 1 %. An estimate.
+    /// Milliseconds at work, of one core: 10 are 1 %. Measured, by the clock on the wall: the room's actor and its relays
+    /// with their writes to sockets, and its share, by deliveries, of what connections wrote later.
     pub cpu_ms_per_s: f64,
     /// Events times the connections they were handed to.
     pub deliveries_per_s: f64,
@@ -237,7 +238,8 @@ mod tests {
     use super::*;
 
     fn counted(room: u64, deliveries: u64, cpu_ms: u64) -> Counted {
-        let cost = Cost { events: 1, deliveries, bytes: deliveries * 100, cpu_ns: cpu_ms * 1_000_000 };
+        let cost =
+            Cost { events: 1, deliveries, bytes: deliveries * 100, cpu_ns: cpu_ms * 1_000_000, ..Cost::default() };
         Counted { room: RoomId::from_raw(room), cost, unsure: 0 }
     }
 

@@ -6,9 +6,12 @@
 //!   [`INVALID`].
 //! * Counting is adding to a number; nothing locks or allocates.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use hubbub_actors::meter::{Histogram, Meters, Stamp};
@@ -125,6 +128,12 @@ impl EdgeMeters {
         if let Some(code) = refused {
             self.refused(row, code);
         }
+    }
+
+    /// A connection's task has written for so long what its socket had not taken at once.
+    pub fn wrote_late(&self, took: Duration) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.times.late_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
     /// An event was left out for one client, as a part of a gap.

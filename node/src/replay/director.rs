@@ -38,8 +38,9 @@ use crate::{
 
 /// Lines of one batch: their names are asked for together.
 const BATCH_LINES: usize = 500;
-/// Lines that wait for one lane: 256 lanes of 64 lines of 1 KB are 16 MB.
-const LANE_LINES: usize = 64;
+/// Lines that wait for one lane, so that others go on while one room is slow: 256 lanes of 512 lines of 1 KB are 128 MB,
+/// the usual 64 are 32 MB.
+const LANE_LINES: usize = 512;
 /// Messages of one lane whose reactions are being made.
 const REACTING_MAX: usize = 16;
 /// Bytes of a file read at once.

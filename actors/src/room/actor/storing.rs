@@ -118,7 +118,7 @@ impl RoomState {
     pub(super) fn at_work(&mut self, work: impl FnOnce(&mut Self)) {
         let begun = Instant::now();
         work(self);
-        self.tab.worked(begun);
+        self.tab.ordered(begun);
         if let Some(wait) = self.tab.tell() {
             self.me.send_after(wait, || RoomMessage::TellCost);
         }

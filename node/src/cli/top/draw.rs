@@ -164,7 +164,7 @@ mod tests {
             "   2  node-2  up     votes      85      -         -         -        -        -     -          -",
             "   3  node-3  down   votes      85      -         -         -        -        -     -          -",
             "",
-            "Hot rooms by CPU (all rooms: 100 %), last 42 s",
+            "Hot rooms by measured CPU (all rooms: 100 %), last 42 s",
             "ROOM           NAME     OWNER    CPU  DELIV/s   BYTES/s  EVENTS/s  SHARE",
             "0000000000001  general      1   50 %    80.0k  14.3 MiB       2.5   50 %",
             "0000000000002  so what      1   12 %    19.2k   3.4 MiB       2.5  ~12 %",

@@ -121,7 +121,7 @@ pub(super) fn summary(picture: &Picture) -> String {
 /// What stands above the hot rooms.
 pub(super) fn about(hot: &HotRooms) -> String {
     let by = match hot.by {
-        HotBy::Cpu => format!("CPU (all rooms: {})", cores(hot.total.cpu_ms_per_s)),
+        HotBy::Cpu => format!("measured CPU (all rooms: {})", cores(hot.total.cpu_ms_per_s)),
         HotBy::Deliveries => format!("deliveries (all rooms: {}/s)", number(hot.total.deliveries_per_s)),
         HotBy::Bytes => format!("bytes (all rooms: {}/s)", size(hot.total.bytes_per_s)),
     };
@@ -182,7 +182,7 @@ NODE  NAME    STATE  PART   SHARDS  CONNS  SESSIONS  EVENTS/s  DELIV/s  WAITING 
 2     node-2  up     votes  85      -      -         -         -        -        -     -
 3     node-3  down   votes  85      -      -         -         -        -        -     -
 
-Hot rooms by CPU (all rooms: 100 %), last 42 s
+Hot rooms by measured CPU (all rooms: 100 %), last 42 s
 ROOM           NAME     OWNER  CPU    DELIV/s  BYTES/s   EVENTS/s  SHARE
 0000000000001  general  1      50 %   80.0k    14.3 MiB  2.5       50 %
 0000000000002  so what  1      12 %   19.2k    3.4 MiB   2.5       ~12 %
