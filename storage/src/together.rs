@@ -22,7 +22,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::error::StoreError;
 
@@ -30,8 +30,11 @@ use crate::error::StoreError;
 const KEYS_MAX: usize = 1_000;
 /// A read that lingers goes once nobody has come for this long: all who are coming at the moment wait for it.
 const LULL: Duration = Duration::from_millis(3);
-/// Longest that a read lingers, in lulls: 100 ms, ten reads a second whatever comes.
-const LULLS_MAX: u32 = 33;
+/// Keys that many have asked for in a rush, and how long nobody must have come then: a rush comes in waves.
+const RUSH: usize = 100;
+const RUSH_LULL: Duration = Duration::from_millis(15);
+/// Longest that a read lingers, to the lull: ten reads a second whatever comes.
+const LINGER_MAX: Duration = Duration::from_millis(100);
 
 /// Why what was asked for could not be read: shared by all who asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -167,12 +170,10 @@ where
 
     /// Waits for others while they keep coming, if anybody came at all.
     async fn linger(&self) {
+        let begun = Instant::now();
         let mut waiting = self.state.lock().waiting.len();
-        for _ in 0..LULLS_MAX {
-            if waiting == 0 || waiting >= KEYS_MAX {
-                return;
-            }
-            tokio::time::sleep(LULL).await;
+        while waiting > 0 && waiting < KEYS_MAX && begun.elapsed() < LINGER_MAX {
+            tokio::time::sleep(if waiting < RUSH { LULL } else { RUSH_LULL }).await;
             let now = self.state.lock().waiting.len();
             if now == waiting {
                 return;
