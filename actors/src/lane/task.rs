@@ -30,8 +30,9 @@ use crate::meter::Meters;
 
 /// Pause between two tries to learn what became of a batch.
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
-/// Tries before the events of a batch are given up as not answered: 5 s.
-const RESOLVE_TRIES_MAX: u32 = 50;
+/// How long it is tried before the events of a batch are given up as not answered. By time and not by tries: over a
+/// database that takes nothing a try makes two connections, or waits for an answer.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
 struct Fence {
@@ -215,7 +216,8 @@ impl Task {
             Ok(Err(error)) => error!(error = %ErrorChain(&error), "an append failed"),
             Err(_) => error!("the store panicked in an append"),
         }
-        for _ in 0..RESOLVE_TRIES_MAX {
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < RESOLVE_WITHIN {
             match self.store.resolve(batch).await {
                 // Nothing of it was stored, and the shards are ours still.
                 Ok(outcomes)
