@@ -30,6 +30,7 @@ mod failure;
 mod history;
 mod open;
 mod pool;
+mod room;
 mod rows;
 mod session;
 #[cfg(test)]
@@ -40,7 +41,9 @@ mod trouble;
 mod url;
 mod vitals;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
 
 use crate::{append::AppendBatch, error::StoreError};
 
@@ -75,6 +78,8 @@ pub struct PostgresStore {
     readers: Pool,
     writers: Pool,
     pages: Arc<Coalesced>,
+    /// When and why the server refused the last append; none when it did not.
+    refused: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 impl PostgresStore {

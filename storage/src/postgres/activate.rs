@@ -79,7 +79,8 @@ impl LogStore for PostgresStore {
 
     async fn check_writes(&self) -> Result<(), StoreError> {
         let nothing = Statement::of("UPDATE shard_fence SET head = head WHERE shard_id = -1");
-        self.write("anything", vec![nothing]).await.map(drop)
+        self.write("anything", vec![nothing]).await?;
+        self.check_room().await
     }
 
     async fn vitals(&self) -> Result<Vitals, StoreError> {
@@ -114,7 +115,7 @@ impl LogStore for PostgresStore {
         let append = Append::of(batch);
         let lane = self.lane(batch);
         let appended = if append.is_plain() { lane.run(append).await } else { lane.run(Transaction(append)).await };
-        appended.map_err(append_failed)
+        self.noted(appended).map_err(append_failed)
     }
 
     async fn resolve(&self, batch: &AppendBatch) -> Result<Vec<AppendOutcome>, StoreError> {

@@ -1,6 +1,6 @@
 //! Connects, looks whether the server is fit, and brings the schema up to date.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{ConnectOptions, Connection, Executor as _, PgConnection, Row};
 
@@ -57,7 +57,7 @@ impl PostgresStore {
         let lanes = (0..config.lanes.max(1)).map(|_| pool("lanes", 1, (Duration::ZERO, TRUSTED_IDLE))).collect();
         let readers = pool("readers", config.readers, (PATIENCE, TRUSTED_IDLE));
         let writers = pool("writers", config.writers, (PATIENCE, Duration::ZERO));
-        Ok(Self { lanes, readers, writers, pages: std::sync::Arc::default() })
+        Ok(Self { lanes, readers, writers, pages: Arc::default(), refused: Arc::default() })
     }
 }
 

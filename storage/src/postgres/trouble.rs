@@ -17,6 +17,11 @@ pub(super) fn named(cause: Cause) -> Cause {
     }
 }
 
+/// The sentence for `cause`, or its own words.
+pub(super) fn sentence_of(cause: &Cause) -> String {
+    cause.downcast_ref().and_then(sentence).map_or_else(|| cause.to_string(), str::to_owned)
+}
+
 fn sentence(error: &sqlx::Error) -> Option<&'static str> {
     Some(match (code(error), error) {
         ("25006", _) => {
