@@ -8,6 +8,7 @@ pub mod authority;
 pub mod canary;
 pub mod chaos;
 pub mod cut;
+pub mod diary;
 pub mod history;
 pub mod mount;
 pub mod postgres;

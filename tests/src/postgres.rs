@@ -6,7 +6,10 @@
 
 use std::{
     net::Ipv4Addr,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::Path,
     process::Command,
     sync::{
@@ -174,8 +177,28 @@ impl Server {
     /// # Panics
     /// When this is neither root nor that user.
     pub fn give(&self, path: &Path) {
-        let owner = self.folder.path().join("data").metadata().expect("the server's folder").uid();
-        chown(path, Some(owner), None).expect("root, or the server's own user");
+        chown(path, Some(self.owner().0), None).expect("root, or the server's own user");
+    }
+
+    /// User and group that it runs as.
+    fn owner(&self) -> (u32, u32) {
+        let data = self.folder.path().join("data").metadata().expect("the server's folder");
+        (data.uid(), data.gid())
+    }
+
+    /// Bounds the size of the files that its sessions write, of those that begin from now on.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn limit_files(&self, bytes: &str) {
+        let (pid, limit) = (self.pid().expect("it runs").to_string(), format!("--fsize={bytes}:unlimited"));
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &pid, &limit]);
+        let (user, group) = self.owner();
+        if Path::new("/proc/self").metadata().is_ok_and(|own| own.uid() != user) {
+            prlimit.uid(user).gid(group);
+        }
+        assert!(prlimit.status().is_ok_and(|done| done.success()), "prlimit is a program of every Linux");
     }
 
     /// Lets it speak TLS, with the certificate that `authority` has signed, to those who ask for it.
