@@ -1,7 +1,8 @@
-//! Who should vote: a pure function of the members and how they are.
+//! Who should vote, and who stands by: pure functions of the members and how they are.
 //!
 //! One voter up to two members, since two are worse than one: both must live. Three up to six. Five from seven
-//! members, or from five that stand in three zones. Seven only when the operator says so.
+//! members, or from five that stand in three zones. Seven only when the operator says so. Of the others up to two
+//! stand by: they follow the log without a vote, so that one of them takes a lost voter's place at once.
 //!
 //! # Invariants
 //!
@@ -9,7 +10,8 @@
 //!   a set is changed in one step of joint consensus, after its new members have caught up.
 //! * Voters are healthy when there are enough healthy nodes, spread over zones, and have different election slots as
 //!   long as they can.
-//! * A voter that is healthy keeps its vote unless the spread is better without it.
+//! * A voter that is healthy keeps its vote unless the spread is better without it; the same goes for who stands by.
+//! * Nobody is asked to stand by, or let go, before the voters are as they should be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +30,9 @@ pub const LAG_MAX: u64 = 250;
 pub const REST: Duration = Duration::from_secs(10);
 /// Most voters, whatever the operator says.
 pub const VOTERS_MAX: usize = 7;
+
+/// Most who stand by. Raft's leader sends the log to each of them, whatever the size of the cluster.
+pub const STANDBYS_MAX: usize = 2;
 
 /// A member that may vote, as the leader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +125,34 @@ pub fn wanted(candidates: &[Candidate], voters: &BTreeSet<NodeId>, max: usize) -
     chosen
 }
 
-/// The next change to make, if there is one: first let the new ones follow, then change the voters, then let those go
-/// that need not follow any more. `rested`: the last change is [`REST`] ago.
+/// Who should stand by beside `voters`: where fewest of them and of each other are.
+#[must_use]
+pub fn standbys(
+    candidates: &[Candidate],
+    voters: &BTreeSet<NodeId>,
+    learners: &BTreeSet<NodeId>,
+) -> BTreeSet<NodeId> {
+    let (mut zones, mut chosen) = (BTreeMap::new(), BTreeSet::new());
+    for voter in candidates.iter().filter(|candidate| voters.contains(&candidate.node)) {
+        *zones.entry(&voter.zone).or_insert(0_u32) += 1;
+    }
+    let mut left: Vec<&Candidate> =
+        candidates.iter().filter(|candidate| candidate.stable && !voters.contains(&candidate.node)).collect();
+    while chosen.len() < STANDBYS_MAX {
+        let cost = |candidate: &&Candidate| {
+            let in_zone = zones.get(&candidate.zone).copied().unwrap_or(0);
+            (in_zone, !learners.contains(&candidate.node), candidate.node)
+        };
+        let Some(best) = left.iter().copied().min_by_key(cost) else { break };
+        *zones.entry(&best.zone).or_default() += 1;
+        chosen.insert(best.node);
+        left.retain(|candidate| candidate.node != best.node);
+    }
+    chosen
+}
+
+/// The next change to make, if there is one: first let the new voters follow, then change the voters, then let those
+/// go that need not follow any more, then let others stand by. `rested`: the last change is [`REST`] ago.
 #[must_use]
 pub fn next_change(
     candidates: &[Candidate],
@@ -143,7 +174,12 @@ pub fn next_change(
         let ready = wanted.iter().all(|node| of(node).is_some_and(Candidate::has_caught_up));
         return ready.then_some(Change::SetVoters { voters: wanted });
     }
-    learners.iter().next().map(|node| Change::RemoveLearner { node: *node })
+    let standbys = standbys(candidates, voters, learners);
+    if let Some(node) = learners.difference(&standbys).next() {
+        return Some(Change::RemoveLearner { node: *node });
+    }
+    let candidate = standbys.difference(learners).next().and_then(of)?;
+    Some(Change::AddLearner { node: candidate.node, peer: candidate.peer.clone() })
 }
 
 #[cfg(test)]

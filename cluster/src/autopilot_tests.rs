@@ -69,6 +69,44 @@ fn voters_stand_in_different_zones() {
     assert_eq!(wanted(&members, &nodes(&[1, 2, 3]), 3), nodes(&[1, 4, 5]));
 }
 
+#[test]
+fn two_others_stand_by_once_the_voters_are_chosen_and_take_a_lost_ones_place() {
+    let (mut members, voters, mut learners) = (group(6, 1), nodes(&[1, 2, 3]), nodes(&[]));
+    for wanted in [4, 5] {
+        let change = next_change(&members, &voters, &learners, 5, true);
+        assert!(matches!(change, Some(Change::AddLearner { node: NodeId(n), .. }) if n == wanted), "{change:?}");
+        assert!(learners.insert(NodeId(wanted)));
+    }
+    assert_eq!(next_change(&members, &voters, &learners, 5, true), None, "node 6 only hears of the map");
+    assert_eq!(next_change(&members, &voters, &nodes(&[4]), 5, false), None, "one change, then a rest");
+    // Node 6 may have as good a place; who stands by goes on.
+    assert_eq!(next_change(&members, &voters, &nodes(&[5, 6]), 5, true), None);
+
+    members[4].stable = false;
+    let change = next_change(&members, &voters, &learners, 5, true);
+    assert_eq!(change, Some(Change::RemoveLearner { node: NodeId(5) }), "one that is gone does not stand by");
+    members[1].stable = false;
+    let change = next_change(&members, &voters, &learners, 5, true);
+    assert_eq!(
+        change,
+        Some(Change::SetVoters { voters: nodes(&[1, 3, 4]) }),
+        "a voter is replaced first, and at once"
+    );
+}
+
+#[test]
+fn who_stands_by_does_so_in_another_zone_than_the_voters_and_the_other() {
+    let members: Vec<_> =
+        [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1), (6, 1), (7, 2)].map(|(node, zone)| candidate(node, zone)).into();
+    assert_eq!(standbys(&members, &nodes(&[1, 2, 3]), &nodes(&[])), nodes(&[5, 7]));
+    assert_eq!(
+        standbys(&members, &nodes(&[1, 2, 3]), &nodes(&[4, 6])),
+        nodes(&[6, 7]),
+        "a better zone counts more"
+    );
+    assert_eq!(standbys(&members, &nodes(&[1, 5, 7]), &nodes(&[])), nodes(&[2, 6]));
+}
+
 proptest! {
     #[test]
     fn the_voters_are_odd_stable_and_reached_in_few_changes(
@@ -82,10 +120,18 @@ proptest! {
         }).collect();
         let (mut voters, mut learners) = (nodes(&[1]), nodes(&[]));
         for step in 0.. {
-            prop_assert!(step < 20, "no end");
+            prop_assert!(step < 24, "no end");
             let change = next_change(&members, &voters, &learners, max, true);
             match change {
-                None => break,
+                None => {
+                    let stable = |node: &NodeId| members.iter().any(|member| member.node == *node && member.stable);
+                    if wanted(&members, &voters, max) == voters {
+                        let others = members.iter().filter(|m| m.stable && !voters.contains(&m.node)).count();
+                        prop_assert!(learners.iter().all(stable) && learners.is_disjoint(&voters));
+                        prop_assert_eq!(learners.len(), others.min(STANDBYS_MAX));
+                    }
+                    break;
+                }
                 Some(Change::AddLearner { node, .. }) => {
                     prop_assert!(learners.insert(node));
                     for member in &mut members {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it must be")]
 
 mod members;
+#[path = "members/standbys.rs"]
+mod standbys;
 
 use std::{
     collections::BTreeSet,

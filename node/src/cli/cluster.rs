@@ -196,6 +196,7 @@ fn row(member: &MemberView, leader: Option<NodeId>) -> Vec<String> {
     let part = match (leader == Some(member.node), member.votes) {
         (true, _) => "leads",
         (_, true) => "votes",
+        _ if member.stands_by => "stands by",
         _ => "",
     };
     let trouble = match (&member.fault, member.storage_ok) {

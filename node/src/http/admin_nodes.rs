@@ -80,6 +80,9 @@ pub struct MemberView {
     pub role: TokenRole,
     /// Whether it votes.
     pub votes: bool,
+    /// Whether it stands by: it follows what the voters agree on, to take the place of one that is lost.
+    #[serde(default)]
+    pub stands_by: bool,
     /// `joining`, `up`, `draining` or `down`.
     pub state: String,
     /// Its failure zone.
@@ -145,6 +148,7 @@ impl MemberView {
             name: about.name.clone(),
             role: about.role.into(),
             votes: whole.voters.contains(&status.node),
+            stands_by: whole.learners.contains(&status.node),
             state: state(status.member.state).to_owned(),
             zone: about.zone.clone(),
             addresses: about.addresses.clone(),

@@ -46,6 +46,8 @@ pub(super) struct NodeSeen {
     pub(super) leads: bool,
     /// Whether it votes.
     pub(super) votes: bool,
+    /// Whether it stands by.
+    pub(super) stands_by: bool,
     /// Shards it orders, by the map.
     pub(super) shards: u64,
     /// What is wrong with it.
@@ -121,6 +123,7 @@ impl Picture {
                 state: member.map_or_else(|| "up".to_owned(), |member| member.state.clone()),
                 leads: leader == Some(node),
                 votes: member.is_some_and(|member| member.votes),
+                stands_by: member.is_some_and(|member| member.stands_by),
                 shards: member.map_or(owned, |member| member.shards),
                 trouble: trouble(member, now.nodes.silent.contains(&node)),
                 standing: standing.cloned(),
@@ -178,6 +181,7 @@ pub(super) mod tests {
             name: format!("node-{number}"),
             role: TokenRole::Voter,
             votes: true,
+            stands_by: false,
             state: state.to_owned(),
             zone: String::new(),
             addresses: Vec::new(),

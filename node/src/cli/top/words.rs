@@ -63,6 +63,7 @@ pub(super) fn node(seen: &NodeSeen) -> Vec<String> {
     let part = match (seen.leads, seen.votes) {
         (true, _) => "leads",
         (_, true) => "votes",
+        _ if seen.stands_by => "stands by",
         _ => "",
     };
     let nothing = || "-".to_owned();
