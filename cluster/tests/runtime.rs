@@ -257,13 +257,14 @@ async fn workers_know_the_map_serve_shards_and_hear_of_changes_without_the_leade
     }
     let leader = world.leader().await;
     world.network.cut(leader, workers[0]);
-    let set =
-        Command::SetCa { ca: hubbub_cluster::control::state::CaFacts { roots: vec![vec![9]], sealed_key: vec![] } };
-    assert_eq!(world.node(workers[1]).propose(set).await, Ok(Answer::Done), "a worker proposes through the leader");
-    until("a worker without the leader has the new roots", async || {
-        (world.node(workers[0]).map().head.roots == [vec![9]]).then_some(())
+    let leave = |leaving| Command::Leave { node: workers[1], leaving };
+    let told = world.node(workers[1]).propose(leave(true)).await;
+    assert_eq!(told, Ok(Answer::Done), "a worker proposes through the leader");
+    until("a worker without the leader hears of it", async || {
+        (world.node(workers[0]).map().members[&workers[1]].state == MemberState::Draining).then_some(())
     })
     .await;
+    assert_eq!(world.node(workers[1]).propose(leave(false)).await, Ok(Answer::Done));
     world.network.heal();
     world.settled(3).await;
     world.end().await;

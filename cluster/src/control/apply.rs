@@ -5,7 +5,7 @@ use hubbub_protocol::ids::NodeId;
 use super::{
     command::{Answer, Command, Refusal, Request, RequestId},
     member::MemberState,
-    state::{Answered, CELLS_MAX, CaFacts, Cell, Control, PROPOSERS_MAX, SETTING_BYTES_MAX, SETTINGS_MAX},
+    state::{Answered, CELLS_MAX, Cell, Control, PROPOSERS_MAX, SETTING_BYTES_MAX, SETTINGS_MAX},
     token::{TOKENS_MAX, Token, TokenId, USES_MAX},
 };
 
@@ -79,7 +79,7 @@ impl Control {
             Command::FinishMove { shard, epoch } => self.finish_move(shard, epoch),
             Command::CancelMove { shard, epoch } => self.cancel_move(shard, epoch),
             Command::Configure { version, changes } => self.configure(version, changes),
-            Command::SetCa { ca } => self.set_ca(ca),
+            Command::Unused => Err(Refusal::Wrong("command".into())),
             Command::SetCell { cell, reference, generation } => self.set_cell(cell, reference, generation),
             Command::Finalize { version } => self.finalize(version),
             Command::Renew { node, shards } => self.renew(node, &shards),
@@ -128,15 +128,6 @@ impl Control {
         }
         self.settings.values = values;
         self.settings.version += 1;
-        Ok(Answer::Done)
-    }
-
-    fn set_ca(&mut self, ca: CaFacts) -> Ruling {
-        if !ca.in_bounds() {
-            return Err(Refusal::Wrong("certificate authority".into()));
-        }
-        self.ca = ca;
-        self.map_changed();
         Ok(Answer::Done)
     }
 

@@ -62,8 +62,8 @@ pub enum Command {
     CancelMove { shard: ShardId, epoch: Epoch },
     /// Changes settings, if nobody else has in the meantime; `None` takes one away.
     Configure { version: u64, changes: BTreeMap<String, Option<String>> },
-    /// Replaces the roots that certificates may end in, and the sealed key that signs new ones.
-    SetCa { ca: CaFacts },
+    /// Keeps its number from being given again. Nobody has ever proposed it, and it is refused.
+    Unused,
     /// Names a database. A new generation says that it may have lost its newest commits.
     SetCell { cell: u16, reference: String, generation: u64 },
     /// Lets every node use the formats of `version`, for good.

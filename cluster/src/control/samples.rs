@@ -86,7 +86,6 @@ pub(crate) fn every_command() -> Vec<(&'static str, Command)> {
             "configure",
             Command::Configure { version: 0, changes: [("a".into(), Some("b".into())), ("c".into(), None)].into() },
         ),
-        ("set_ca", Command::SetCa { ca: ca() }),
         ("set_cell", Command::SetCell { cell: 0, reference: "main".into(), generation: 4 }),
         ("finalize", finalize(2)),
         ("drop_token", Command::DropToken { id: TokenId(6) }),
