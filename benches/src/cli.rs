@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Storm(Storm),
     /// Append to a store without a node: how much it takes, and how soon it answers at a given rate
     Store(StoreArgs),
+    /// Time what nodes speak by, beside plain TCP: round trips, and frames on one lane
+    Transport(TransportArgs),
     /// Time a bulk import into a stopped node and watch its memory
     Import {
         /// JSON lines, plain or .gz
@@ -253,6 +255,18 @@ pub(crate) struct StoreArgs {
     pub(crate) rate: u64,
     /// Seconds of each measurement
     #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u64,
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: u32,
+    /// Print JSON lines instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TransportArgs {
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 3)]
     pub(crate) seconds: u64,
     #[arg(long, default_value_t = 3)]
     pub(crate) runs: u32,

@@ -36,6 +36,7 @@ mod schedule;
 mod scratch;
 mod server;
 mod store;
+mod transport;
 mod turns;
 mod wire;
 mod ws;
@@ -73,6 +74,7 @@ fn main() -> Result<()> {
             run(turns::gather(connections, Duration::from_secs(1), gather))
         }
         Command::Store(args) => store::measure(&args),
+        Command::Transport(args) => transport::measure(&args),
         Command::Import { file, node, json } => {
             let report = import::import(&node.binary()?, &file)?;
             if json {

@@ -15,6 +15,7 @@ use crate::processes::Role;
 use crate::replay::ReplayReport;
 use crate::roundtrip::RoundtripReport;
 use crate::store::StoreReport;
+use crate::transport::TransportReport;
 
 pub(crate) use self::many::{
     climbs, day_head, day_row, failover_head, failover_row, gather_head, gather_row, gather_summaries, step_head,
@@ -40,7 +41,7 @@ pub(crate) fn json(kind: &str, value: &impl Serialize) -> Result<()> {
     say(&format!("{line}\n"))
 }
 
-/// Rows of the store's runs, and their medians.
+/// Rows of the store's runs.
 pub(crate) fn stores(reports: &[StoreReport]) -> Result<()> {
     say("| run | messages/s | messages/append | p50 / p99 ms at the rate | rate kept |\n|---|---|---|---|---|\n")?;
     for report in reports {
@@ -53,6 +54,24 @@ pub(crate) fn stores(reports: &[StoreReport]) -> Result<()> {
             answer.p50_ms,
             answer.p99_ms,
             report.rate_kept
+        ))?;
+    }
+    Ok(())
+}
+
+/// Rows of the transport's runs.
+pub(crate) fn transports(reports: &[TransportReport]) -> Result<()> {
+    say("| run | way | ask p50 / p99 us | CPU us/ask | frames/s | CPU us/frame |\n|---|---|---|---|---|---|\n")?;
+    for report in reports {
+        say(&format!(
+            "| {} | {} | {:.0} / {:.0} | {:.1} | {:.0} | {:.2} |\n",
+            report.run,
+            report.way,
+            report.rtt_p50_us,
+            report.rtt_p99_us,
+            report.cpu_us_per_ask,
+            report.frames_per_s,
+            report.cpu_us_per_frame
         ))?;
     }
     Ok(())

@@ -14,8 +14,14 @@ use serde_json::Value;
 
 /// Runs the load generator against the node of this build; returns the lines of one kind.
 fn measured(kind: &str, arguments: &[&str]) -> Vec<Value> {
+    let program = program().display().to_string();
+    measured_alone(kind, &[arguments, &["--hubbub", &program]].concat())
+}
+
+/// The same without a node.
+fn measured_alone(kind: &str, arguments: &[&str]) -> Vec<Value> {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_hubbub-benches"));
-    bench.args(arguments).arg("--json").arg("--hubbub").arg(program());
+    bench.args(arguments).arg("--json");
     let done = bench.output().expect("it was built with this test");
     let (said, complained) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{arguments:?}: {complained}{said}");
@@ -78,6 +84,20 @@ fn a_climb_ends_with_the_last_rate_of_all_that_are_kept() {
     let kept = measured("climb", &[&arguments[..], &times].concat());
     assert_eq!(kept.len(), 1);
     assert!([0.0, 500.0, 1_000.0].contains(&number(&kept[0], "kept_per_s")), "{kept:?}");
+}
+
+#[test]
+fn what_nodes_speak_by_is_measured_beside_plain_tcp() {
+    let runs = measured_alone("transport", &["transport", "--seconds", "1", "--runs", "2"]);
+    let ways: Vec<_> = runs.iter().filter_map(|run| run["way"].as_str()).collect();
+    assert_eq!(ways, ["tcp", "quic", "tcp", "quic"]);
+    for run in &runs {
+        assert!(number(run, "asks") > 10.0 && number(run, "frames") > 1_000.0, "{run}");
+        assert!(number(run, "rtt_p99_us") >= number(run, "rtt_p50_us"), "{run}");
+        for cpu in ["cpu_us_per_ask", "cpu_us_per_frame"] {
+            assert!(number(run, cpu) > 0.0, "{cpu}: {run}");
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ const KEYS_MAX: usize = 1_000;
 /// A read that lingers goes once nobody has come for this long: all who are coming at the moment wait for it.
 const LULL: Duration = Duration::from_millis(3);
 /// Keys that many have asked for in a rush, and how long nobody must have come then: a rush comes in waves.
-const RUSH: usize = 100;
+const RUSH: usize = 300;
 const RUSH_LULL: Duration = Duration::from_millis(15);
 /// Longest that a read lingers, to the lull: ten reads a second whatever comes.
 const LINGER_MAX: Duration = Duration::from_millis(100);
